@@ -1,0 +1,38 @@
+//! Holds `src/host/bindings.rs` against `include/flb_abi.h`.
+//!
+//! The generated file is kept in the repository, so that building needs no libclang. With the feature
+//! `check-bindings` it is generated anew and the build fails when the two differ; with the environment
+//! variable `UPDATE_BINDINGS=1` the kept file is replaced instead.
+
+use std::path::Path;
+
+const KEPT: &str = "src/host/bindings.rs";
+const HEADER: &str = "include/flb_abi.h";
+
+pub fn check() {
+    println!("cargo::rerun-if-changed={HEADER}");
+    println!("cargo::rerun-if-changed={KEPT}");
+    println!("cargo::rerun-if-env-changed=UPDATE_BINDINGS");
+    let fresh = bindgen::Builder::default()
+        .header(HEADER)
+        .allowlist_file(HEADER)
+        .allowlist_type("flb_.*|mk_list|cmt.*")
+        .use_core()
+        .layout_tests(true)
+        .derive_debug(false)
+        .prepend_enum_name(false)
+        .disable_header_comment()
+        .raw_line("// Made by bindgen from include/flb_abi.h; see build/bindings.rs. Not edited by hand.")
+        .generate()
+        .expect("bindgen reads include/flb_abi.h")
+        .to_string();
+    if std::env::var_os("UPDATE_BINDINGS").is_some() {
+        std::fs::write(KEPT, fresh).expect("src/host/bindings.rs can be written");
+        return;
+    }
+    let kept = std::fs::read_to_string(Path::new(KEPT)).unwrap_or_default();
+    assert!(
+        kept == fresh,
+        "{KEPT} is not what bindgen makes of {HEADER}: build with UPDATE_BINDINGS=1 to replace it"
+    );
+}

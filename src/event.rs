@@ -1,0 +1,203 @@
+//! Everything an operator may be told, in one place: wording and level are decided here and nowhere else.
+//!
+//! ERROR: data is lost or somebody must act. WARN: odd, nothing lost. INFO: started, stopped, changed.
+//! DEBUG: for a look at one input's rhythm, never once per record.
+//!
+//! Events are made on the guest's thread and logged by the host's, so they own what they say.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::record::lines::LongLineCounts;
+
+/// The host's log levels, most urgent first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Data is lost, or an operator must act.
+    Error,
+    /// Odd, but nothing is lost.
+    Warn,
+    /// Something started, stopped or changed.
+    Info,
+    /// Details for someone who looks for them.
+    Debug,
+}
+
+/// Something worth a line in the host's log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the sentences below say what each is")]
+pub enum Event {
+    Compiling {
+        program: String,
+        size_bytes: usize,
+    },
+    Compiled {
+        program: String,
+        took: Duration,
+    },
+    /// A run that didn't happen or didn't end well; `what` is a whole clause.
+    RunFailed {
+        what: String,
+    },
+    /// The same as the last time, told again only now and then.
+    StillFailing {
+        what: String,
+        times: u64,
+    },
+    Recovered {
+        failures: u64,
+    },
+    RunStopped {
+        after: Duration,
+    },
+    RunEnded {
+        after: Duration,
+    },
+    TicksSkipped {
+        ticks: u64,
+    },
+    LongLines {
+        stream: &'static str,
+        limit_bytes: usize,
+        counts: LongLineCounts,
+    },
+    GuestStderr {
+        line: String,
+    },
+    GuestStderrLeftOut {
+        lines: u64,
+    },
+    Unparsed {
+        parser: String,
+        lines: u64,
+    },
+    Refused {
+        records: usize,
+    },
+    LostAtStop {
+        records: usize,
+        bytes: usize,
+    },
+    GuestDidNotStop {
+        waited: Duration,
+    },
+    EventsLeftOut {
+        events: u64,
+    },
+    RunnerFailed {
+        what: String,
+    },
+    Note {
+        text: String,
+    },
+}
+
+impl Event {
+    /// How urgent it is.
+    #[must_use]
+    pub fn level(&self) -> Level {
+        match self {
+            Self::RunFailed { .. }
+            | Self::StillFailing { .. }
+            | Self::LostAtStop { .. }
+            | Self::RunnerFailed { .. } => Level::Error,
+            Self::LongLines { counts, .. } if counts.lost_bytes > 0 => Level::Error,
+            Self::LongLines { .. }
+            | Self::GuestStderrLeftOut { .. }
+            | Self::Unparsed { .. }
+            | Self::EventsLeftOut { .. }
+            | Self::GuestDidNotStop { .. }
+            | Self::Note { .. } => Level::Warn,
+            Self::Compiling { .. }
+            | Self::Compiled { .. }
+            | Self::Recovered { .. }
+            | Self::RunStopped { .. }
+            | Self::GuestStderr { .. } => Level::Info,
+            Self::RunEnded { .. } | Self::TicksSkipped { .. } | Self::Refused { .. } => {
+                Level::Debug
+            }
+        }
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Compiling {
+                program,
+                size_bytes,
+            } => write!(f, "Compiling \"{program}\" ({size_bytes} bytes)."),
+            Self::Compiled { program, took } => {
+                write!(f, "Compiled \"{program}\" in {took:.1?}.")
+            }
+            Self::RunFailed { what } => write!(f, "{}.", Capital(what)),
+            Self::StillFailing { what, times } => {
+                write!(f, "{}; {times} times in a row now.", Capital(what))
+            }
+            Self::Recovered { failures: 1 } => write!(f, "The guest runs again, after one failed run."),
+            Self::Recovered { failures } => {
+                write!(f, "The guest runs again, after {failures} failed runs.")
+            }
+            Self::RunStopped { after } => {
+                write!(f, "Stopped the running guest after {after:.1?}, as the host stops the input.")
+            }
+            Self::RunEnded { after } => write!(f, "The guest ended after {after:.1?}."),
+            Self::TicksSkipped { ticks } => {
+                write!(f, "Skipped {ticks} starts: the guest was still running.")
+            }
+            Self::LongLines {
+                stream,
+                limit_bytes,
+                counts,
+            } => {
+                write!(
+                    f,
+                    "The guest wrote {} lines to its {stream} that were longer than buf_size ({limit_bytes} bytes); ",
+                    counts.lines
+                )?;
+                match counts.lost_bytes {
+                    0 => write!(f, "they were split."),
+                    lost => write!(f, "{lost} bytes of them are lost, as long_lines says."),
+                }
+            }
+            Self::GuestStderr { line } => write!(f, "Guest stderr: {line}"),
+            Self::GuestStderrLeftOut { lines } => {
+                write!(f, "Left out {lines} more lines of the guest's stderr: too many in one second.")
+            }
+            Self::Unparsed { parser, lines } => write!(
+                f,
+                "Parser \"{parser}\" did not match {lines} lines; they were kept as text."
+            ),
+            Self::Refused { records } => write!(
+                f,
+                "The engine did not take {records} records; they wait and will be offered again."
+            ),
+            Self::LostAtStop { records, bytes } => write!(
+                f,
+                "Lost {records} records ({bytes} bytes): the guest had written them, but the engine took no more before it stopped."
+            ),
+            Self::GuestDidNotStop { waited } => write!(
+                f,
+                "The guest's thread is still busy {waited:.1?} after it was told to stop; it ends by itself."
+            ),
+            Self::EventsLeftOut { events } => {
+                write!(f, "Left out {events} log lines of this input: too many at once.")
+            }
+            Self::RunnerFailed { what } => write!(f, "{}; this input is dead.", Capital(what)),
+            Self::Note { text } => write!(f, "{}.", Capital(text)),
+        }
+    }
+}
+
+/// A clause as the beginning of a sentence.
+struct Capital<'a>(&'a str);
+
+impl fmt::Display for Capital<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut chars = self.0.chars();
+        match chars.next() {
+            Some(first) => write!(f, "{}{}", first.to_uppercase(), chars.as_str()),
+            None => Ok(()),
+        }
+    }
+}

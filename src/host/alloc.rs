@@ -1,0 +1,109 @@
+//! The memory allocator of this library: the host's, asked for the alignment that Rust needs.
+//!
+//! Fluent Bit's official builds replace `malloc` for the whole process by jemalloc with a quantum of
+//! 8 bytes (`--with-lg-quantum=3`), so memory for, say, 40 bytes may be aligned to 8 only. Rust's own
+//! system allocator trusts `malloc` up to an alignment of 16, hands out such memory as 16-aligned, and
+//! the first vector instruction on it is a fault. Asking explicitly above 8 costs nothing where it isn't
+//! needed, and keeps one heap in the process.
+
+use std::alloc::{GlobalAlloc, Layout};
+use std::ptr;
+
+/// What every `malloc` that a host may bring promises for any size.
+const MALLOC_ALIGN: usize = 8;
+
+/// `malloc` up to an alignment of 8, `posix_memalign` above.
+#[derive(Debug)]
+pub struct AlignedSystem;
+
+// SAFETY: every block comes from the C library's allocator with at least the size and alignment asked
+// for, and goes back to its `free`. No call panics or allocates elsewhere.
+unsafe impl GlobalAlloc for AlignedSystem {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if layout.align() <= MALLOC_ALIGN {
+            // SAFETY: any size may be asked for; null is our answer as well.
+            return unsafe { libc::malloc(layout.size()) }.cast();
+        }
+        let mut block = ptr::null_mut();
+        // SAFETY: alignments of a `Layout` are powers of two, and here multiples of a pointer's size.
+        match unsafe { libc::posix_memalign(&raw mut block, layout.align(), layout.size()) } {
+            0 => block.cast(),
+            _ => ptr::null_mut(),
+        }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, _layout: Layout) {
+        // SAFETY: the caller got the block from this allocator, so it is `free`'s to take.
+        unsafe { libc::free(block.cast()) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        if layout.align() <= MALLOC_ALIGN {
+            // SAFETY: as in `alloc`. Fresh pages are zero already, which `calloc` knows.
+            return unsafe { libc::calloc(1, layout.size()) }.cast();
+        }
+        // SAFETY: the caller's layout, handed on.
+        let block = unsafe { self.alloc(layout) };
+        if !block.is_null() {
+            // SAFETY: the block has at least the size of the layout.
+            unsafe { ptr::write_bytes(block, 0, layout.size()) };
+        }
+        block
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        if layout.align() <= MALLOC_ALIGN {
+            // SAFETY: the block came from `malloc`, `calloc` or `realloc`.
+            return unsafe { libc::realloc(block.cast(), new_size) }.cast();
+        }
+        // SAFETY: the caller vouches that the new size is valid with this alignment.
+        let new_layout = unsafe { Layout::from_size_align_unchecked(new_size, layout.align()) };
+        // SAFETY: the new layout is a valid one of a size above zero, as the caller vouches.
+        let new_block = unsafe { self.alloc(new_layout) };
+        if !new_block.is_null() {
+            let kept = layout.size().min(new_size);
+            // SAFETY: both blocks have at least `kept` bytes, and the new one is nobody else's.
+            unsafe { ptr::copy_nonoverlapping(block, new_block, kept) };
+            // SAFETY: the old block came from this allocator and isn't used any more.
+            unsafe { self.dealloc(block, layout) };
+        }
+        new_block
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_alignment_is_kept_through_growing_and_shrinking() {
+        for align in [1, 2, 4, 8, 16, 32, 64, 4096] {
+            for size in [1, 8, 17, 24, 33, 40, 49, 56, 1000, 100_000] {
+                let layout = Layout::from_size_align(size, align).unwrap();
+                // SAFETY: the size isn't zero.
+                let block = unsafe { AlignedSystem.alloc(layout) };
+                assert!(!block.is_null() && block.addr() % align == 0, "{layout:?}");
+                // SAFETY: the block has `size` bytes.
+                unsafe { block.write_bytes(7, size) };
+                // SAFETY: block and layout belong together, and the new size isn't zero.
+                let grown = unsafe { AlignedSystem.realloc(block, layout, size * 3) };
+                assert!(!grown.is_null() && grown.addr() % align == 0, "{layout:?}");
+                // SAFETY: the first `size` bytes were written above.
+                assert!(unsafe { std::slice::from_raw_parts(grown, size) }.iter().all(|&b| b == 7));
+                let layout = Layout::from_size_align(size * 3, align).unwrap();
+                // SAFETY: as above.
+                let shrunk = unsafe { AlignedSystem.realloc(grown, layout, 1) };
+                assert!(!shrunk.is_null() && shrunk.addr() % align == 0, "{layout:?}");
+                // SAFETY: the block was last given this layout.
+                unsafe { AlignedSystem.dealloc(shrunk, Layout::from_size_align(1, align).unwrap()) };
+                // SAFETY: the size isn't zero.
+                let zeroed = unsafe { AlignedSystem.alloc_zeroed(layout) };
+                assert!(zeroed.addr() % align == 0);
+                // SAFETY: the block has this many bytes, all written.
+                assert!(unsafe { std::slice::from_raw_parts(zeroed, size * 3) }.iter().all(|&b| b == 0));
+                // SAFETY: block and layout belong together.
+                unsafe { AlignedSystem.dealloc(zeroed, layout) };
+            }
+        }
+    }
+}

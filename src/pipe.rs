@@ -1,0 +1,261 @@
+//! The pipe between a guest's thread and the host's: batches of encoded records, and events.
+//!
+//! The **writer** is the guest's thread. It appends to the open batch and waits, asynchronously, while
+//! `limit_bytes` or more are on their way. The **reader** is the host's thread. It never waits: it takes
+//! what is there, and says afterwards what the engine has accepted; only that makes room. So the bound
+//! covers everything that is not yet the engine's.
+//!
+//! Both sides hold the lock for a few instructions: the writer *takes* the open batch out, fills it
+//! without the lock, and puts it back.
+//!
+//! The reader is woken by ringing its [`Doorbell`]. How often is the reader's choice ([`Attention`]): at
+//! once while it has nothing to do; only when much has come, while it looks by itself every few
+//! milliseconds; and not for records at all, while the engine has paused it.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::doorbell::Doorbell;
+use crate::event::Event;
+
+/// A batch of this size or more is closed and a new one begun. The host's chunks close at about 2 MB, so
+/// a few of these make a chunk; the fixed cost of an append is small against one.
+const BATCH_BYTES: usize = 256 * 1024;
+
+/// Events that may wait for the host's thread; further ones are counted instead.
+const MAX_EVENTS: usize = 256;
+
+/// Where a record and its line end in a batch, for a parser to find the line again.
+#[derive(Clone, Copy, Debug)]
+pub struct RecordEnd {
+    /// Offset just behind the record, which ends with its line.
+    pub end: usize,
+    /// Length of the line in bytes.
+    pub line_len: usize,
+}
+
+/// Encoded records, one behind the other.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// The records.
+    pub bytes: Vec<u8>,
+    /// How many they are.
+    pub records: usize,
+    /// Where each ends; filled only for an input with a parser.
+    pub ends: Vec<RecordEnd>,
+}
+
+impl Batch {
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.records = 0;
+        self.ends.clear();
+    }
+}
+
+/// What the reader wants to be woken for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attention {
+    /// Everything: it has nothing else to do.
+    Any,
+    /// Events, and records once they are many: it will look by itself soon.
+    Much,
+    /// Events only: the engine takes no records.
+    Events,
+}
+
+#[derive(Debug)]
+struct State {
+    /// What the writer adds to; `None` while the writer has it in hand.
+    open: Option<Batch>,
+    /// Full batches, oldest first.
+    full: VecDeque<Batch>,
+    /// An emptied batch whose memory is used again.
+    spare: Option<Batch>,
+    events: VecDeque<Event>,
+    events_left_out: u64,
+    /// Bytes written and not yet accepted by the engine, those in the reader's hands included.
+    unaccepted_bytes: usize,
+    attention: Attention,
+    /// The bell has rung and the reader hasn't come yet.
+    rung: bool,
+    /// The writer is gone.
+    finished: bool,
+}
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub struct Pipe {
+    limit_bytes: usize,
+    state: Mutex<State>,
+    /// Rung by the reader when it made room.
+    room: Notify,
+    bell: Arc<Doorbell>,
+}
+
+impl Pipe {
+    /// A pipe that lets `limit_bytes` wait for the engine and wakes the reader by `bell`.
+    #[must_use]
+    pub fn new(limit_bytes: usize, bell: Arc<Doorbell>) -> Self {
+        Self {
+            limit_bytes,
+            state: Mutex::new(State {
+                open: Some(Batch::default()),
+                full: VecDeque::new(),
+                spare: None,
+                events: VecDeque::new(),
+                events_left_out: 0,
+                unaccepted_bytes: 0,
+                attention: Attention::Any,
+                rung: false,
+                finished: false,
+            }),
+            room: Notify::new(),
+            bell,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // No code that can panic runs under the lock, so a poisoned state is a whole one.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    // ---- the writer's side ----
+
+    /// Whether less than the limit is on its way.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.lock().unaccepted_bytes < self.limit_bytes
+    }
+
+    /// Waits until [`has_room`](Self::has_room).
+    pub async fn room(&self) {
+        loop {
+            // A permit is kept when the reader makes room between the look and the wait.
+            if self.has_room() {
+                return;
+            }
+            self.room.notified().await;
+        }
+    }
+
+    /// Lets `fill` add records to the open batch.
+    pub fn write(&self, fill: impl FnOnce(&mut Batch)) {
+        let mut batch = {
+            let mut state = self.lock();
+            match state.open.take() {
+                Some(batch) => batch,
+                None => state.spare.take().unwrap_or_default(),
+            }
+        };
+        let before = batch.bytes.len();
+        fill(&mut batch);
+        let added = batch.bytes.len() - before;
+
+        let mut state = self.lock();
+        state.unaccepted_bytes += added;
+        if batch.bytes.len() >= BATCH_BYTES {
+            state.full.push_back(batch);
+            let next = state.spare.take().unwrap_or_default();
+            state.open = Some(next);
+        } else {
+            state.open = Some(batch);
+        }
+        let wanted = match state.attention {
+            Attention::Any => true,
+            Attention::Much => state.unaccepted_bytes >= BATCH_BYTES.min(self.limit_bytes / 2),
+            Attention::Events => false,
+        };
+        self.ring(state, wanted && added > 0);
+    }
+
+    /// Something for the log.
+    pub fn post(&self, event: Event) {
+        let mut state = self.lock();
+        if state.events.len() < MAX_EVENTS {
+            state.events.push_back(event);
+        } else {
+            state.events_left_out += 1;
+        }
+        self.ring(state, true);
+    }
+
+    /// The writer's last word: nothing will come any more.
+    pub fn finish(&self) {
+        let mut state = self.lock();
+        state.finished = true;
+        self.ring(state, true);
+    }
+
+    fn ring(&self, mut state: MutexGuard<'_, State>, wanted: bool) {
+        let ring = wanted && !state.rung;
+        state.rung |= ring;
+        drop(state);
+        if ring {
+            self.bell.ring();
+        }
+    }
+
+    // ---- the reader's side ----
+
+    /// The reader has come: from now on the bell rings again for what `attention` says.
+    pub fn attend(&self, attention: Attention) {
+        self.bell.clear();
+        let mut state = self.lock();
+        state.rung = false;
+        state.attention = attention;
+    }
+
+    /// The oldest batch, if any.
+    pub fn take_batch(&self) -> Option<Batch> {
+        let mut state = self.lock();
+        if let Some(batch) = state.full.pop_front() {
+            return Some(batch);
+        }
+        if state.open.as_ref().is_none_or(|open| open.records == 0) {
+            return None;
+        }
+        let next = state.spare.take().unwrap_or_default();
+        state.open.replace(next)
+    }
+
+    /// The engine has accepted (or the reader given up) `bytes` of a batch that is now done with.
+    pub fn done(&self, mut batch: Batch) {
+        let bytes = batch.bytes.len();
+        batch.clear();
+        {
+            let mut state = self.lock();
+            state.unaccepted_bytes -= bytes;
+            if state.spare.is_none() {
+                state.spare = Some(batch);
+            }
+        }
+        self.room.notify_one();
+    }
+
+    /// The events that wait, oldest first.
+    pub fn take_events(&self) -> Vec<Event> {
+        let mut state = self.lock();
+        let mut events: Vec<Event> = state.events.drain(..).collect();
+        let left_out = std::mem::take(&mut state.events_left_out);
+        drop(state);
+        if left_out > 0 {
+            events.push(Event::EventsLeftOut { events: left_out });
+        }
+        events
+    }
+
+    /// Whether the writer is gone. What it wrote before may still wait.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.lock().finished
+    }
+
+    /// Bytes written and not yet accepted.
+    #[must_use]
+    pub fn unaccepted_bytes(&self) -> usize {
+        self.lock().unaccepted_bytes
+    }
+}
