@@ -38,19 +38,18 @@ pub enum Event {
     /// A run that didn't happen or didn't end well; `what` is a whole clause.
     RunFailed {
         what: String,
+        level: Level,
     },
     /// The same as the last time, told again only now and then.
     StillFailing {
         what: String,
         times: u64,
+        level: Level,
     },
     Recovered {
         failures: u64,
     },
     RunStopped {
-        after: Duration,
-    },
-    RunEnded {
         after: Duration,
     },
     TicksSkipped {
@@ -97,9 +96,8 @@ impl Event {
     #[must_use]
     pub fn level(&self) -> Level {
         match self {
-            Self::RunFailed { .. }
-            | Self::StillFailing { .. }
-            | Self::LostAtStop { .. }
+            Self::RunFailed { level, .. } | Self::StillFailing { level, .. } => *level,
+            Self::LostAtStop { .. }
             | Self::RunnerFailed { .. } => Level::Error,
             Self::LongLines { counts, .. } if counts.lost_bytes > 0 => Level::Error,
             Self::LongLines { .. }
@@ -113,7 +111,7 @@ impl Event {
             | Self::Recovered { .. }
             | Self::RunStopped { .. }
             | Self::GuestStderr { .. } => Level::Info,
-            Self::RunEnded { .. } | Self::TicksSkipped { .. } | Self::Refused { .. } => {
+            Self::TicksSkipped { .. } | Self::Refused { .. } => {
                 Level::Debug
             }
         }
@@ -130,8 +128,8 @@ impl fmt::Display for Event {
             Self::Compiled { program, took } => {
                 write!(f, "Compiled \"{program}\" in {took:.1?}.")
             }
-            Self::RunFailed { what } => write!(f, "{}.", Capital(what)),
-            Self::StillFailing { what, times } => {
+            Self::RunFailed { what, .. } => write!(f, "{}.", Capital(what)),
+            Self::StillFailing { what, times, .. } => {
                 write!(f, "{}; {times} times in a row now.", Capital(what))
             }
             Self::Recovered { failures: 1 } => write!(f, "The guest runs again, after one failed run."),
@@ -141,7 +139,6 @@ impl fmt::Display for Event {
             Self::RunStopped { after } => {
                 write!(f, "Stopped the running guest after {after:.1?}, as the host stops the input.")
             }
-            Self::RunEnded { after } => write!(f, "The guest ended after {after:.1?}."),
             Self::TicksSkipped { ticks } => {
                 write!(f, "Skipped {ticks} starts: the guest was still running.")
             }

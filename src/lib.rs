@@ -1,1 +1,47 @@
+//! `exec_wasi`: WASI programs as a Fluent Bit input.
+//!
+//! An unmodified Fluent Bit, v2.0 to v5.1, loads this library with `fluent-bit -e flb-in_exec_wasi.so`.
+//! Each configured input runs a WASI program under wasmtime; every line it prints becomes a record.
+//!
+//! ```text
+//! config ─ schedule ─ guest (own thread: program → sandbox → instance)
+//!                       │ stdout
+//!                     record: lines → MessagePack       on the guest's thread
+//!                       │ batches
+//!                     pipe                               bounded; full = the guest waits
+//!    ───────────────────│─────────────────────────────── host's threads below this line
+//!                     plugin: collect → append           never waits
+//! ```
+//!
+//! # Modules
+//! [`config`], [`schedule`], [`record`], [`pipe`], [`event`], [`counters`] know neither the host nor
+//! wasmtime. [`guest`] knows wasmtime and no Fluent Bit. [`host`] knows Fluent Bit and no wasmtime.
+//! [`plugin`] is where they meet.
+//!
+//! # Threads
+//! The host's callbacks run on the host's thread for the input, and only there is the host called. Each
+//! input has one thread of its own, for its guest. While a guest computes, one more thread per process
+//! advances the epoch; while a program is compiled, some more do that. None is left after `cb_exit`.
+//!
+//! # Unsafe code
+//! Only in [`host`], whose files are named for what they do, and in [`plugin::exports`].
 
+#![deny(unsafe_code)]
+
+pub mod config;
+pub mod counters;
+pub mod doorbell;
+pub mod event;
+#[allow(missing_docs, reason = "internal to the crate but for its runner")]
+pub mod guest;
+#[allow(unsafe_code, reason = "the host's binary interface")]
+pub mod host;
+pub mod pipe;
+#[allow(unsafe_code, reason = "its exports are the host's callbacks")]
+pub mod plugin;
+pub mod record;
+pub mod schedule;
+
+/// See [`host::alloc`].
+#[global_allocator]
+static ALLOCATOR: host::alloc::AlignedSystem = host::alloc::AlignedSystem;

@@ -27,13 +27,13 @@ const BATCH_BYTES: usize = 256 * 1024;
 /// Events that may wait for the host's thread; further ones are counted instead.
 const MAX_EVENTS: usize = 256;
 
-/// Where a record and its line end in a batch, for a parser to find the line again.
+/// Where a record ends in a batch, for a parser to find its line again.
 #[derive(Clone, Copy, Debug)]
 pub struct RecordEnd {
-    /// Offset just behind the record, which ends with its line.
+    /// Offset just behind the record.
     pub end: usize,
-    /// Length of the line in bytes.
-    pub line_len: usize,
+    /// Length of the line that the record ends with; `None` if it isn't for the parser.
+    pub line_len: Option<usize>,
 }
 
 /// Encoded records, one behind the other.
@@ -43,8 +43,10 @@ pub struct Batch {
     pub bytes: Vec<u8>,
     /// How many they are.
     pub records: usize,
-    /// Where each ends; filled only for an input with a parser.
+    /// Where each ends; filled only for an input with a parser, emptied when it has parsed them.
     pub ends: Vec<RecordEnd>,
+    /// Bytes it holds of the pipe's limit: what was written, whatever a parser made of it since.
+    weight_bytes: usize,
 }
 
 impl Batch {
@@ -52,6 +54,7 @@ impl Batch {
         self.bytes.clear();
         self.records = 0;
         self.ends.clear();
+        self.weight_bytes = 0;
     }
 }
 
@@ -153,6 +156,7 @@ impl Pipe {
         let before = batch.bytes.len();
         fill(&mut batch);
         let added = batch.bytes.len() - before;
+        batch.weight_bytes += added;
 
         let mut state = self.lock();
         state.unaccepted_bytes += added;
@@ -221,13 +225,13 @@ impl Pipe {
         state.open.replace(next)
     }
 
-    /// The engine has accepted (or the reader given up) `bytes` of a batch that is now done with.
+    /// The engine has accepted a batch, or the reader gave it up: its room is free, its memory used again.
     pub fn done(&self, mut batch: Batch) {
-        let bytes = batch.bytes.len();
+        let weight_bytes = batch.weight_bytes;
         batch.clear();
         {
             let mut state = self.lock();
-            state.unaccepted_bytes -= bytes;
+            state.unaccepted_bytes -= weight_bytes;
             if state.spare.is_none() {
                 state.spare = Some(batch);
             }

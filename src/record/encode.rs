@@ -28,6 +28,35 @@ pub enum WireFormat {
     Metadata,
 }
 
+impl WireFormat {
+    /// What comes before a record's body, with a time of zero.
+    fn head(self) -> &'static [u8] {
+        match self {
+            Self::Legacy => &[0x92, 0xd7, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+            Self::Metadata => &[0x92, 0x92, 0xd7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x80],
+        }
+    }
+
+    /// Length in bytes of what comes before a record's body.
+    #[must_use]
+    pub fn head_len(self) -> usize {
+        self.head().len()
+    }
+
+    /// Writes `time` into the record (or only its head) that `record` begins with.
+    pub fn set_time(self, record: &mut [u8], time: SystemTime) {
+        let at = match self {
+            Self::Legacy => 3,
+            Self::Metadata => 4,
+        };
+        // A clock before 1970 or after 2106 can't be said in this format; those ends are said instead.
+        let since = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        let seconds = u32::try_from(since.as_secs()).unwrap_or(u32::MAX);
+        record[at..at + 4].copy_from_slice(&seconds.to_be_bytes());
+        record[at + 4..at + 8].copy_from_slice(&since.subsec_nanos().to_be_bytes());
+    }
+}
+
 /// How a line becomes a record's body (option `format`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
@@ -40,11 +69,10 @@ pub enum Format {
 /// Encodes the records of one stream of a guest.
 #[derive(Debug)]
 pub struct Encoder {
+    wire: WireFormat,
     format: Format,
-    /// The frame of a text record, up to the line. The body starts at `body_at`.
+    /// The frame of a text record, up to the line.
     frame: Vec<u8>,
-    body_at: usize,
-    time_at: usize,
 }
 
 impl Encoder {
@@ -52,17 +80,7 @@ impl Encoder {
     /// `{"stream": stream, message_key: line}`.
     #[must_use]
     pub fn new(wire: WireFormat, format: Format, message_key: &str, stream: Option<&str>) -> Self {
-        let mut frame = Vec::new();
-        if wire == WireFormat::Metadata {
-            frame.push(0x92);
-        }
-        frame.extend_from_slice(&[0x92, 0xd7, 0x00]);
-        let time_at = frame.len();
-        frame.extend_from_slice(&[0; 8]);
-        if wire == WireFormat::Metadata {
-            frame.push(0x80);
-        }
-        let body_at = frame.len();
+        let mut frame = wire.head().to_vec();
         frame.push(if stream.is_some() { 0x82 } else { 0x81 });
         if let Some(stream) = stream {
             push_str(&mut frame, b"stream");
@@ -70,28 +88,22 @@ impl Encoder {
         }
         push_str(&mut frame, message_key.as_bytes());
         Self {
+            wire,
             format,
             frame,
-            body_at,
-            time_at,
         }
     }
 
     /// The records that follow were written at `time`.
     pub fn set_time(&mut self, time: SystemTime) {
-        // A clock before 1970 or after 2106 can't be said in this format; those ends are said instead.
-        let since = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-        let seconds = u32::try_from(since.as_secs()).unwrap_or(u32::MAX);
-        let at = self.time_at;
-        self.frame[at..at + 4].copy_from_slice(&seconds.to_be_bytes());
-        self.frame[at + 4..at + 8].copy_from_slice(&since.subsec_nanos().to_be_bytes());
+        self.wire.set_time(&mut self.frame, time);
     }
 
     /// Appends the record of `line` to `out`.
     pub fn record(&self, line: &[u8], out: &mut Vec<u8>) {
-        let start = out.len();
         if self.format == Format::Json {
-            out.extend_from_slice(self.head());
+            let start = out.len();
+            out.extend_from_slice(&self.frame[..self.wire.head_len()]);
             if json::object_to_map(line, out) {
                 return;
             }
@@ -99,17 +111,6 @@ impl Encoder {
         }
         out.extend_from_slice(&self.frame);
         push_str(out, line);
-    }
-
-    /// What comes before the body: with another body behind it, another record of the same time.
-    fn head(&self) -> &[u8] {
-        &self.frame[..self.body_at]
-    }
-
-    /// Length in bytes of what comes before a record's body.
-    #[must_use]
-    pub fn head_len(&self) -> usize {
-        self.body_at
     }
 }
 
@@ -189,7 +190,7 @@ mod tests {
         let mut out = Vec::new();
         encoder.record(b"x", &mut out);
         assert_eq!(
-            &out[encoder.head_len()..],
+            &out[WireFormat::Legacy.head_len()..],
             b"\x82\xa6stream\xa6stderr\xa1m\xa1x"
         );
     }

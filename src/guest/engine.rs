@@ -1,0 +1,201 @@
+//! wasmtime's engine, and the ticker that keeps a busy guest interruptible.
+//!
+//! One engine serves all inputs of the process; a second one exists only while inputs ask for different
+//! stack sizes, which wasmtime fixes per engine.
+//!
+//! **Traps without signals.** wasmtime usually catches a guest's bad access with a signal handler of its
+//! own. Fluent Bit re-installs its handlers on every SIGHUP and SIGCONT, after which such an access would
+//! end the agent. So the compiler is told to check explicitly, and no handler is ever installed.
+//!
+//! **Epochs.** Compiled code looks at a counter in every loop and function and gives way when it has
+//! changed. The ticker changes it every [`TICK`], but only while some guest is in the middle of computing:
+//! a guest that sleeps or waits for the engine costs no wake-ups.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::task::{Context, Poll};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use wasmtime::{Config, Engine, Linker};
+
+use super::p1;
+use super::sandbox::State;
+
+/// Longest time a computing guest goes on before it looks whether it should stop.
+const TICK: Duration = Duration::from_millis(10);
+/// Ticks without a computing guest after which the ticker sleeps until there is one. Not the first: a
+/// guest that runs every millisecond would wake it every time.
+const LINGER_TICKS: u32 = 100;
+/// Stack for what runs on the guest's stack besides the guest: host functions.
+const HOST_STACK_BYTES: usize = 1 << 20;
+
+/// An engine with everything that is the same for every program on it.
+pub struct GuestEngine {
+    /// wasmtime's own.
+    pub engine: Engine,
+    /// The functions core modules may import.
+    pub linker: Linker<State>,
+    stack_bytes: usize,
+    ticker: Ticker,
+}
+
+static ENGINES: Mutex<Vec<Weak<GuestEngine>>> = Mutex::new(Vec::new());
+
+impl GuestEngine {
+    /// The process's engine for guests with a stack of `stack_bytes`; made when first asked for, and gone
+    /// when the last input that uses it is.
+    ///
+    /// # Errors
+    /// When wasmtime refuses the settings on this machine, or no thread can be started.
+    pub fn shared(stack_bytes: usize) -> wasmtime::Result<Arc<Self>> {
+        // Only pushes and removals happen under the lock.
+        let mut engines = ENGINES.lock().unwrap_or_else(PoisonError::into_inner);
+        engines.retain(|engine| engine.strong_count() > 0);
+        let known = engines.iter().filter_map(Weak::upgrade).find(|known| known.stack_bytes == stack_bytes);
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let engine = Engine::new(&settings(stack_bytes))?;
+        let made = Arc::new(Self {
+            linker: p1::linker(&engine)?,
+            ticker: Ticker::start(engine.clone())?,
+            engine,
+            stack_bytes,
+        });
+        engines.push(Arc::downgrade(&made));
+        Ok(made)
+    }
+
+    /// Runs a guest's future so that it can be interrupted whenever it computes.
+    pub fn interruptible<F: Future>(&self, guest: F) -> Interruptible<'_, F> {
+        Interruptible {
+            guest: Box::pin(guest),
+            ticker: &self.ticker,
+        }
+    }
+}
+
+fn settings(stack_bytes: usize) -> Config {
+    let mut config = Config::new();
+    config
+        .signals_based_traps(false)
+        .epoch_interruption(true)
+        .max_wasm_stack(stack_bytes)
+        .async_stack_size(stack_bytes + HOST_STACK_BYTES)
+        // One guest is one future; nothing runs beside it in its store.
+        .concurrency_support(false);
+    config
+}
+
+/// A guest's future; see [`GuestEngine::interruptible`].
+pub struct Interruptible<'a, F> {
+    guest: Pin<Box<F>>,
+    ticker: &'a Ticker,
+}
+
+impl<F: Future> Future for Interruptible<'_, F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        self.ticker.enter();
+        let poll = self.guest.as_mut().poll(context);
+        self.ticker.leave();
+        poll
+    }
+}
+
+/// The thread that advances an engine's epoch.
+struct Ticker {
+    shared: Arc<Ticking>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Ticking {
+    /// Guests that compute right now. Written by their threads.
+    computing: AtomicUsize,
+    /// The ticker waits to be woken. Written by the ticker.
+    asleep: AtomicBool,
+    /// The ticker shall end. Written once, by its owner.
+    stop: AtomicBool,
+}
+
+impl Ticker {
+    fn start(engine: Engine) -> std::io::Result<Self> {
+        let shared = Arc::new(Ticking::default());
+        let ticking = Arc::clone(&shared);
+        let thread = std::thread::Builder::new()
+            .name("exec_wasi-epoch".into())
+            .spawn(move || ticking.run(&engine))?;
+        Ok(Self {
+            shared,
+            thread: Some(thread),
+        })
+    }
+
+    fn enter(&self) {
+        self.shared.computing.fetch_add(1, Ordering::SeqCst);
+        // Either this sees that the ticker sleeps, or the ticker sees that somebody computes.
+        if self.shared.asleep.load(Ordering::SeqCst) {
+            self.unpark();
+        }
+    }
+
+    fn leave(&self) {
+        self.shared.computing.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    fn unpark(&self) {
+        if let Some(thread) = &self.thread {
+            thread.thread().unpark();
+        }
+    }
+}
+
+impl Ticking {
+    fn run(&self, engine: &Engine) {
+        let mut idle_ticks = 0;
+        while !self.stop.load(Ordering::SeqCst) {
+            if idle_ticks < LINGER_TICKS {
+                std::thread::park_timeout(TICK);
+                engine.increment_epoch();
+            } else {
+                self.asleep.store(true, Ordering::SeqCst);
+                if self.computing.load(Ordering::SeqCst) == 0 && !self.stop.load(Ordering::SeqCst) {
+                    std::thread::park();
+                }
+                self.asleep.store(false, Ordering::SeqCst);
+            }
+            let computing = self.computing.load(Ordering::SeqCst) > 0;
+            idle_ticks = if computing { 0 } else { idle_ticks + 1 };
+        }
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::SeqCst);
+        self.unpark();
+        if let Some(thread) = self.thread.take() {
+            // It has no way to panic; if it did, it is gone all the same.
+            let _ = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inputs_with_the_same_stack_share_an_engine() {
+        let one = GuestEngine::shared(1_000_000).unwrap();
+        let two = GuestEngine::shared(1_000_000).unwrap();
+        let other = GuestEngine::shared(2_000_000).unwrap();
+        assert!(Arc::ptr_eq(&one, &two));
+        assert!(!Arc::ptr_eq(&one, &other));
+    }
+}

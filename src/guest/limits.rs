@@ -1,0 +1,106 @@
+//! What a guest may have of the host's memory. wasmtime asks before it gives.
+
+use wasmtime::{ResourceLimiter, Result};
+
+/// Entries of all tables together: function pointers, 8 bytes each. Large programs have tens of thousands.
+const MAX_TABLE_ELEMENTS: usize = 1_000_000;
+/// A WASI program has one memory; proposals allow a few more.
+const MAX_MEMORIES: usize = 16;
+const MAX_TABLES: usize = 16;
+
+/// The limits of one run, and what was refused because of them.
+#[derive(Debug)]
+pub struct Limits {
+    memory_limit_bytes: usize,
+    memory_bytes: usize,
+    table_elements: usize,
+    /// A memory was refused to grow.
+    pub memory_refused: bool,
+    /// A table was refused to grow.
+    pub table_refused: bool,
+}
+
+impl Limits {
+    /// At most `memory_limit_bytes` in all linear memories together.
+    pub fn new(memory_limit_bytes: u64) -> Self {
+        Self {
+            memory_limit_bytes: usize::try_from(memory_limit_bytes).unwrap_or(usize::MAX),
+            memory_bytes: 0,
+            table_elements: 0,
+            memory_refused: false,
+            table_refused: false,
+        }
+    }
+}
+
+/// The total after one part has grown from `current` to `desired`, if it stays within `limit`.
+fn grown(total: usize, current: usize, desired: usize, limit: usize) -> Option<usize> {
+    let grown = total.checked_sub(current)?.checked_add(desired)?;
+    (grown <= limit).then_some(grown)
+}
+
+impl ResourceLimiter for Limits {
+    fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> Result<bool> {
+        match grown(self.memory_bytes, current, desired, self.memory_limit_bytes) {
+            Some(total) => {
+                self.memory_bytes = total;
+                Ok(true)
+            }
+            None => {
+                self.memory_refused = true;
+                Ok(false)
+            }
+        }
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> Result<bool> {
+        match grown(self.table_elements, current, desired, MAX_TABLE_ELEMENTS) {
+            Some(total) => {
+                self.table_elements = total;
+                Ok(true)
+            }
+            None => {
+                self.table_refused = true;
+                Ok(false)
+            }
+        }
+    }
+
+    fn instances(&self) -> usize {
+        1
+    }
+
+    fn tables(&self) -> usize {
+        MAX_TABLES
+    }
+
+    fn memories(&self) -> usize {
+        MAX_MEMORIES
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_memories_together_stay_within_the_limit() {
+        let mut limits = Limits::new(1000);
+        assert!(limits.memory_growing(0, 600, None).unwrap());
+        assert!(limits.memory_growing(0, 400, None).unwrap());
+        assert!(!limits.memory_refused);
+        assert!(!limits.memory_growing(400, 401, None).unwrap());
+        assert!(limits.memory_refused);
+        // Refused once is not refused for ever: another memory may still be small.
+        assert!(limits.memory_growing(600, 600, None).unwrap());
+        assert!(!limits.memory_growing(0, usize::MAX, None).unwrap());
+    }
+
+    #[test]
+    fn tables_are_bounded_too() {
+        let mut limits = Limits::new(1000);
+        assert!(limits.table_growing(0, MAX_TABLE_ELEMENTS, None).unwrap());
+        assert!(!limits.table_growing(0, 1, None).unwrap());
+        assert!(limits.table_refused);
+    }
+}

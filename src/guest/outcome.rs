@@ -1,0 +1,128 @@
+//! How a run ended, told apart by type; log level and wording follow from that.
+
+use std::fmt;
+use std::time::Duration;
+
+use wasmtime::{Error, Trap, WasmBacktrace};
+use wasmtime_wasi::I32Exit;
+
+use super::limits::Limits;
+use crate::event::Level;
+
+/// Frames of a backtrace that are shown.
+const MAX_FRAMES: usize = 12;
+
+/// The end of a run.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// `_start` returned, or called `proc_exit`.
+    Exited {
+        /// 0 when it returned.
+        code: i32,
+    },
+    /// The guest did something that can't go on.
+    Trapped {
+        /// wasmtime's words for it.
+        reason: String,
+        /// Innermost function first; empty where the guest has no names or wasn't started yet.
+        backtrace: Vec<String>,
+        /// The option whose limit stood behind it, and its value.
+        limit: Option<String>,
+    },
+    /// It never began.
+    NotStarted {
+        /// What was tried and why it failed.
+        reason: String,
+    },
+    /// It was stopped because of the option `timeout`.
+    TimedOut {
+        /// The option's value.
+        timeout: Duration,
+    },
+}
+
+impl Outcome {
+    /// What an error of a running guest means.
+    pub fn of_error(error: &Error, limits: &Limits, memory_limit_bytes: u64) -> Self {
+        if let Some(exit) = error.downcast_ref::<I32Exit>() {
+            return Self::Exited { code: exit.0 };
+        }
+        let backtrace = error.downcast_ref::<WasmBacktrace>().map(frames).unwrap_or_default();
+        let reason = match error.downcast_ref::<Trap>() {
+            Some(trap) => trap.to_string(),
+            None => causes(error),
+        };
+        let limit = if error.downcast_ref() == Some(&Trap::StackOverflow) {
+            Some("wasm_stack_size".to_owned())
+        } else if limits.memory_refused {
+            Some(format!("memory_limit ({memory_limit_bytes} bytes)"))
+        } else if limits.table_refused {
+            Some("the size of tables (1000000 elements)".to_owned())
+        } else {
+            None
+        };
+        Self::Trapped {
+            reason,
+            backtrace,
+            limit,
+        }
+    }
+
+    /// Whether the run did what it should.
+    pub fn is_success(&self) -> bool {
+        *self == Self::Exited { code: 0 }
+    }
+
+    /// How urgent it is that it did not.
+    pub fn level(&self) -> Level {
+        match self {
+            Self::Exited { code: 0 } => Level::Debug,
+            Self::Exited { .. } => Level::Warn,
+            _ => Level::Error,
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exited { code } => write!(f, "the guest exited with code {code}"),
+            Self::Trapped {
+                reason,
+                backtrace,
+                limit,
+            } => {
+                write!(f, "the guest trapped: {reason}")?;
+                if let Some(limit) = limit {
+                    write!(f, "; it had reached {limit}")?;
+                }
+                if !backtrace.is_empty() {
+                    write!(f, "; in {}", backtrace.join(" < "))?;
+                }
+                Ok(())
+            }
+            Self::NotStarted { reason } => write!(f, "the guest can't start: {reason}"),
+            Self::TimedOut { timeout } => write!(
+                f,
+                "the guest was stopped: this run took longer than timeout ({} s)",
+                timeout.as_secs()
+            ),
+        }
+    }
+}
+
+/// An error and everything behind it, in one clause.
+pub fn causes(error: &Error) -> String {
+    let texts: Vec<String> = error.chain().map(|cause| cause.to_string()).collect();
+    // wasmtime puts the backtrace, many lines, before the reason; it is shown by itself.
+    let plain = texts.iter().filter(|text| !text.starts_with("error while executing at wasm backtrace"));
+    plain.map(|text| text.trim_end().replace('\n', " ")).collect::<Vec<_>>().join(": ")
+}
+
+/// Function names, demangled. wasmtime's own text is the only place that has them so:
+/// `  0: 0x2a - module!function` for each frame.
+fn frames(backtrace: &WasmBacktrace) -> Vec<String> {
+    let text = backtrace.to_string();
+    let names = text.lines().filter_map(|line| line.split_once(" - ").map(|(_, name)| name));
+    names.take(MAX_FRAMES).map(|name| name.trim_start_matches("<unknown>!").to_owned()).collect()
+}

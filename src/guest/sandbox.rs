@@ -1,0 +1,74 @@
+//! What a guest is given. When no option is set, that is:
+//!
+//! - its program name as the only argument, and an empty environment;
+//! - no directory, no network;
+//! - standard input that is at its end;
+//! - standard output, which becomes records, and standard error (option `stderr`);
+//! - clocks and random numbers;
+//! - memory up to `memory_limit`.
+
+use wasmtime_wasi::p1::WasiP1Ctx;
+use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
+
+use super::limits::Limits;
+use super::outcome::causes;
+use super::stdio::GuestStream;
+use crate::config::{Config, Preopen};
+
+/// The data of one run's store.
+pub struct State {
+    /// The system interface.
+    pub wasi: WasiP1Ctx,
+    /// Its bounds.
+    pub limits: Limits,
+}
+
+impl State {
+    /// Everything one run is granted. Directories are opened here, so that one that was replaced since
+    /// the last run is seen.
+    ///
+    /// # Errors
+    /// A directory that can't be opened, with the reason.
+    pub fn granted(config: &Config, stdout: GuestStream, stderr: GuestStream) -> Result<Self, String> {
+        let mut wasi = WasiCtxBuilder::new();
+        // The thread is the guest's own, and what it waits for is its own file.
+        wasi.allow_blocking_current_thread(true);
+        wasi.stdout(stdout).stderr(stderr);
+        wasi.arg(program_name(config)).args(&config.args);
+        for name in &config.inherit_env {
+            if let Some(value) = std::env::var_os(name) {
+                wasi.env(name, value.to_string_lossy());
+            }
+        }
+        wasi.envs(&config.env);
+        for preopen in &config.preopens {
+            open(&mut wasi, preopen)?;
+        }
+        Ok(Self {
+            wasi: wasi.build_p1(),
+            limits: Limits::new(config.memory_limit_bytes),
+        })
+    }
+}
+
+/// `argv[0]`: the name of the program's file.
+fn program_name(config: &Config) -> String {
+    let name = config.program.file_name().unwrap_or(config.program.as_os_str());
+    name.to_string_lossy().into_owned()
+}
+
+fn open(wasi: &mut WasiCtxBuilder, preopen: &Preopen) -> Result<(), String> {
+    let permissions = if preopen.writable {
+        FsPerms::ReadWrite
+    } else {
+        FsPerms::ReadOnly
+    };
+    match wasi.preopened_dir(&preopen.host, &preopen.guest, permissions) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(format!(
+            "accessible_paths \"{}\" can't be opened as a directory: {}",
+            preopen.host.display(),
+            causes(&error)
+        )),
+    }
+}

@@ -1,0 +1,318 @@
+//! One collect call: from the pipe to the engine, on the host's thread, never waiting.
+//!
+//! A call takes batches until its time is used up, lets the host's parser read them if there is one, and
+//! appends them. A batch the engine refuses is kept and offered again first, so order and completeness
+//! hold whatever the engine does. No lock and no borrow is held while the host is called: an append may
+//! call [`Delivery::pause`] before it returns.
+//!
+//! How it is woken (see [`Attention`]): an idle input by the bell at once; a busy one by its alarm every
+//! few milliseconds, so that a guest that writes line by line costs one wake-up per alarm and not one per
+//! line; a paused one by events for the log only.
+
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::counters::Counters;
+use crate::doorbell::{Alarm, Doorbell};
+use crate::event::Event;
+use crate::host::api::{Collector, Input, Parser, Refused};
+use crate::host::metrics::Published;
+use crate::pipe::{Attention, Batch, Pipe};
+use crate::record::encode::WireFormat;
+
+/// Longest time one call may take; then the host's other work comes first.
+const BUDGET: Duration = Duration::from_millis(10);
+/// How soon a busy input looks for more by itself.
+const NEXT_LOOK: Duration = Duration::from_millis(5);
+/// How soon a batch that was refused without a pause is offered again.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// What the engine lets us do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+enum Flow {
+    /// It takes records.
+    Open,
+    /// It takes none until it resumes us.
+    Paused,
+    /// It is stopping and takes what is there, for a short while.
+    Closing,
+}
+
+/// What a look into the pipe came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Look {
+    Nothing,
+    Delivered,
+    OutOfTime,
+    Refused,
+}
+
+/// The host's side of one input's pipe.
+#[derive(Debug)]
+pub struct Delivery {
+    input: Input,
+    /// `[input:<plugin>:<instance>] `
+    log_prefix: String,
+    wire: WireFormat,
+    parser: Option<(String, Parser)>,
+    pipe: Arc<Pipe>,
+    bell: Arc<Doorbell>,
+    alarm: Alarm,
+    /// The alarm's collector; also the spare one that tells whether the host is shutting down.
+    alarm_collector: Option<Collector>,
+    /// A [`Flow`]. Atomic, because up to 2.1.8 the engine's thread resumes a threaded instance.
+    flow: AtomicU8,
+    /// An append is under way on this thread.
+    appending: AtomicBool,
+    /// What the engine refused, to be offered first.
+    refused: Mutex<Option<Batch>>,
+    counters: Arc<Counters>,
+    published: Mutex<Option<Published>>,
+}
+
+/// What a [`Delivery`] works with.
+#[derive(Debug)]
+pub struct Parts {
+    pub input: Input,
+    pub plugin_name: &'static str,
+    pub wire: WireFormat,
+    pub parser: Option<(String, Parser)>,
+    pub pipe: Arc<Pipe>,
+    pub bell: Arc<Doorbell>,
+    pub alarm: Alarm,
+    pub alarm_collector: Option<Collector>,
+    pub counters: Arc<Counters>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Each is held for one assignment, so what a panic leaves behind is whole.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Delivery {
+    pub fn new(parts: Parts) -> Self {
+        Self {
+            log_prefix: log_prefix(parts.plugin_name, &parts.input),
+            published: Mutex::new(Published::new(&parts.input)),
+            input: parts.input,
+            wire: parts.wire,
+            parser: parts.parser,
+            pipe: parts.pipe,
+            bell: parts.bell,
+            alarm: parts.alarm,
+            alarm_collector: parts.alarm_collector,
+            flow: AtomicU8::new(Flow::Open as u8),
+            appending: AtomicBool::new(false),
+            refused: Mutex::new(None),
+            counters: parts.counters,
+        }
+    }
+
+    fn flow(&self) -> Flow {
+        match self.flow.load(Ordering::Acquire) {
+            flow if flow == Flow::Open as u8 => Flow::Open,
+            flow if flow == Flow::Paused as u8 => Flow::Paused,
+            _ => Flow::Closing,
+        }
+    }
+
+    fn set_flow(&self, flow: Flow) {
+        self.flow.store(flow as u8, Ordering::Release);
+    }
+
+    /// The bell has rung, or the alarm gone off.
+    pub fn collect(&self) {
+        self.alarm.clear();
+        self.log_events();
+        match self.flow() {
+            Flow::Paused => self.pipe.attend(Attention::Events),
+            Flow::Open => self.collect_open(),
+            Flow::Closing => self.collect_closing(),
+        }
+        if let Some(published) = lock(&self.published).as_mut() {
+            published.update(&self.counters);
+        }
+    }
+
+    fn collect_open(&self) {
+        self.pipe.attend(Attention::Much);
+        match self.look() {
+            Look::Delivered => self.alarm.set(NEXT_LOOK),
+            Look::OutOfTime => self.bell.ring(),
+            Look::Refused => self.wait_for_engine(),
+            Look::Nothing => {
+                // The bell was off during the look, so what came meanwhile is looked for once more.
+                self.pipe.attend(Attention::Any);
+                match self.look() {
+                    Look::Nothing => {}
+                    Look::Refused => self.wait_for_engine(),
+                    Look::Delivered | Look::OutOfTime => self.bell.ring(),
+                }
+            }
+        }
+        self.log_events();
+    }
+
+    /// As [`collect_open`](Self::collect_open), but without alarm: its collector has stopped, and the
+    /// guest as well, or will in a moment.
+    fn collect_closing(&self) {
+        self.pipe.attend(Attention::Any);
+        match self.look() {
+            Look::OutOfTime => self.bell.ring(),
+            Look::Refused => self.set_flow(Flow::Paused),
+            Look::Nothing | Look::Delivered => {}
+        }
+        self.log_events();
+    }
+
+    /// The engine refused a batch. If it paused us, it will resume us; otherwise we try again by ourselves.
+    fn wait_for_engine(&self) {
+        self.pipe.attend(Attention::Events);
+        if self.flow() == Flow::Open {
+            self.alarm.set(RETRY);
+        }
+    }
+
+    /// Delivers what is there, as long as time lasts.
+    fn look(&self) -> Look {
+        let begun = Instant::now();
+        let mut look = Look::Nothing;
+        loop {
+            let refused = lock(&self.refused).take();
+            let Some(mut batch) = refused.or_else(|| self.pipe.take_batch()) else {
+                return look;
+            };
+            if let Some((name, parser)) = &self.parser {
+                self.parse(name, *parser, &mut batch);
+            }
+            if self.append(&batch) == Err(Refused) {
+                self.counters.refused_appends.add(1);
+                self.log(&Event::Refused {
+                    records: batch.records,
+                });
+                *lock(&self.refused) = Some(batch);
+                return Look::Refused;
+            }
+            self.pipe.done(batch);
+            look = Look::Delivered;
+            if self.flow() == Flow::Paused {
+                // This append crossed the engine's limit: it was taken, the next one would not be.
+                return Look::Refused;
+            }
+            if begun.elapsed() >= BUDGET {
+                return Look::OutOfTime;
+            }
+        }
+    }
+
+    fn append(&self, batch: &Batch) -> Result<(), Refused> {
+        self.appending.store(true, Ordering::Relaxed);
+        let result = self.input.append(batch.records, &batch.bytes);
+        self.appending.store(false, Ordering::Relaxed);
+        result
+    }
+
+    /// Replaces the text of each record by what the parser makes of its line; a batch that was refused
+    /// once has been parsed already.
+    fn parse(&self, name: &str, parser: Parser, batch: &mut Batch) {
+        let ends = std::mem::take(&mut batch.ends);
+        if ends.is_empty() {
+            return;
+        }
+        let mut parsed = Vec::with_capacity(batch.bytes.len() * 2);
+        let mut unparsed = 0;
+        let mut start = 0;
+        for record_end in ends {
+            let record = &batch.bytes[start..record_end.end];
+            start = record_end.end;
+            let line_len = record_end.line_len;
+            let Some(map) = line_len.and_then(|len| parser.parse(&record[record.len() - len..])) else {
+                unparsed += u64::from(line_len.is_some());
+                parsed.extend_from_slice(record);
+                continue;
+            };
+            let at = parsed.len();
+            parsed.extend_from_slice(&record[..self.wire.head_len()]);
+            parsed.extend_from_slice(map.body());
+            if let Some(time) = map.time {
+                self.wire.set_time(&mut parsed[at..], time);
+            }
+        }
+        batch.bytes = parsed;
+        if unparsed > 0 {
+            self.counters.unparsed_lines.add(unparsed);
+            self.log(&Event::Unparsed {
+                parser: name.to_owned(),
+                lines: unparsed,
+            });
+        }
+    }
+
+    /// The engine takes no more records. `true` when that is for good, since it is shutting down.
+    pub fn pause(&self) -> bool {
+        // From inside an append it is always a limit that was reached, and no moment to touch collectors.
+        if !self.appending.load(Ordering::Relaxed) && self.is_host_closing() {
+            if self.flow() == Flow::Open {
+                self.set_flow(Flow::Closing);
+                self.bell.ring();
+            }
+            return true;
+        }
+        self.set_flow(Flow::Paused);
+        false
+    }
+
+    fn is_host_closing(&self) -> bool {
+        let spare = self.alarm_collector;
+        spare.is_some_and(|collector| self.input.is_shutting_down(collector))
+    }
+
+    /// The engine takes records again. May come from the engine's thread while the input has its own.
+    pub fn resume(&self) {
+        self.set_flow(Flow::Open);
+        self.bell.ring();
+    }
+
+    fn log_events(&self) {
+        for event in self.pipe.take_events() {
+            self.log(&event);
+        }
+    }
+
+    /// One line in the host's log, if the instance's level lets it through.
+    pub fn log(&self, event: &Event) {
+        log(&self.input, &self.log_prefix, event);
+    }
+
+    /// The guest is gone: hands over its last events and counts what the engine didn't take.
+    pub fn close(&self) {
+        self.log_events();
+        let (mut records, mut bytes) = (0, 0);
+        let mut next = lock(&self.refused).take();
+        while let Some(batch) = next.or_else(|| self.pipe.take_batch()) {
+            records += batch.records;
+            bytes += batch.bytes.len();
+            self.pipe.done(batch);
+            next = None;
+        }
+        if records > 0 {
+            self.counters.lost_records.add(records as u64);
+            self.log(&Event::LostAtStop { records, bytes });
+        }
+    }
+}
+
+/// What the host's own macros put before a plugin's log lines.
+pub fn log_prefix(plugin_name: &str, input: &Input) -> String {
+    format!("[input:{plugin_name}:{}] ", input.name())
+}
+
+/// One line in the host's log, if the instance's level lets it through.
+pub fn log(input: &Input, prefix: &str, event: &Event) {
+    let level = event.level();
+    if input.logs(level) {
+        input.functions().log(level, &format!("{prefix}{event}"));
+    }
+}

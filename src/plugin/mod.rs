@@ -1,0 +1,5 @@
+//! The input plugin itself: what the host calls, and what that makes happen.
+
+mod collect;
+pub mod exports;
+mod instance;
