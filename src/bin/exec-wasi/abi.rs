@@ -76,6 +76,11 @@ pub struct Registration {
     pub exit: flb_input_exit_fn,
 }
 
+// SAFETY: pointers to constants and functions of a plugin that stays loaded as long as its context.
+unsafe impl Send for Registration {}
+// SAFETY: as above.
+unsafe impl Sync for Registration {}
+
 impl Registration {
     /// Reads a registered copy.
     ///

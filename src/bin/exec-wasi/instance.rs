@@ -164,6 +164,19 @@ impl Instance {
         }
     }
 
+    /// Starts every collector.
+    pub fn start_collectors(&self) {
+        let mut collectors = self.collectors.lock().expect("no panic under it");
+        for id in collectors.ids() {
+            collectors.start(id, self.events(), self.id);
+        }
+    }
+
+    /// Has its start begun?
+    pub fn is_attached(&self) -> bool {
+        self.events.get().is_some()
+    }
+
     /// Calls the collector `id`, if it is running.
     pub fn collect(&self, id: c_int) {
         // Not under the lock: the callback may pause its collector.

@@ -9,6 +9,7 @@ use std::ffi::{CString, c_void};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::ptr::{self, NonNull};
+use std::sync::Mutex;
 
 use crate::abi::{Registration, mk_list, plugin_node_offset, plugin_size};
 use crate::hosts::Layout;
@@ -20,14 +21,19 @@ use crate::surface::last_dl_error;
 pub struct Plugins {
     head: UnsafeCell<mk_list>,
     layout: Layout,
-    libraries: Vec<NonNull<c_void>>,
+    libraries: Mutex<Vec<NonNull<c_void>>>,
 }
+
+// SAFETY: the list is written by the main thread, before the context is given to any other.
+unsafe impl Send for Plugins {}
+// SAFETY: as above.
+unsafe impl Sync for Plugins {}
 
 impl Plugins {
     /// No plugins yet, and not to be used before `link`.
     pub fn new(layout: Layout) -> Self {
         let head = mk_list { prev: ptr::null_mut(), next: ptr::null_mut() };
-        Self { head: UnsafeCell::new(head), layout, libraries: Vec::new() }
+        Self { head: UnsafeCell::new(head), layout, libraries: Mutex::default() }
     }
 
     /// Makes the list an empty one.
@@ -61,7 +67,7 @@ impl Plugins {
     }
 
     /// Loads a shared object and registers the plugin that its file name promises.
-    pub fn load(&mut self, path: &Path) -> Result<(), ()> {
+    pub fn load(&self, path: &Path) -> Result<(), ()> {
         let file = CString::new(path.as_os_str().as_bytes()).map_err(|_| ())?;
         // SAFETY: running the plugin's constructors is what was asked for.
         let library = unsafe { libc::dlopen(file.as_ptr(), libc::RTLD_LAZY) };
@@ -70,7 +76,7 @@ impl Plugins {
             return Err(());
         };
         // From here on dropping the list closes it.
-        self.libraries.push(library);
+        self.libraries.lock().expect("no panic under it").push(library);
         let symbol = registration_symbol(path)?;
         let name = CString::new(symbol.clone()).map_err(|_| ())?;
         // SAFETY: the library is loaded.
@@ -106,7 +112,7 @@ impl Plugins {
 impl Drop for Plugins {
     /// As the host does it: first the libraries are closed, then the copies freed.
     fn drop(&mut self) {
-        for library in &self.libraries {
+        for library in self.libraries.get_mut().expect("no panic under it").iter() {
             // SAFETY: opened by `load`, closed once. The last callback has returned.
             unsafe { libc::dlclose(library.as_ptr()) };
         }

@@ -20,6 +20,11 @@ struct Entry {
     kv: Box<UnsafeCell<flb_kv>>,
 }
 
+// SAFETY: written by `link` only, before the instance is given to any other thread.
+unsafe impl Send for Properties {}
+// SAFETY: as above.
+unsafe impl Sync for Properties {}
+
 impl Properties {
     /// Takes the properties in the order in which they were given. `${NAME}` in a value stands for an
     /// environment variable.

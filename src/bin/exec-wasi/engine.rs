@@ -1,0 +1,314 @@
+//! The engine: the thread that starts inputs, waits for them, flushes, and shuts everything down.
+
+use std::ffi::c_int;
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crate::args::Args;
+use crate::collectors::from_token;
+use crate::context::{Context, NOT_STARTED};
+use crate::events::{BELL, EventLoop, Timer};
+use crate::hosts::Host;
+use crate::instance::Instance;
+use crate::log::{error, info, warning};
+use crate::misuse;
+use crate::signals;
+use crate::threaded;
+
+const FLUSH: u64 = BELL - 1;
+const SHUTDOWN: u64 = BELL - 2;
+/// How often queues of threaded inputs and the limits of a run are looked at.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// What the engine shares with the instances, with signals and with plugins' calls.
+pub struct Shared {
+    pub host: &'static Host,
+    pub events: Arc<EventLoop>,
+    flush: Duration,
+    /// 1-second ticks to wait for unsent chunks at shutdown; negative: no limit.
+    grace: AtomicI32,
+    idle: Option<Duration>,
+    deadline: Option<Instant>,
+    ingesting: AtomicBool,
+    stop: AtomicBool,
+    ended: AtomicBool,
+    exit_status: AtomicI32,
+    records: AtomicU64,
+    started: Instant,
+    /// Milliseconds after `started`.
+    last_record: AtomicU64,
+}
+
+impl Shared {
+    pub fn new(host: &'static Host, args: &Args) -> rustix::io::Result<Self> {
+        let started = Instant::now();
+        Ok(Self {
+            host,
+            events: Arc::new(EventLoop::new()?),
+            flush: args.flush,
+            grace: AtomicI32::new(args.grace),
+            idle: args.exit_when_idle,
+            deadline: args.give_up_after.map(|limit| started + limit),
+            ingesting: AtomicBool::new(true),
+            stop: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
+            exit_status: AtomicI32::new(0),
+            records: AtomicU64::new(0),
+            started,
+            last_record: AtomicU64::new(0),
+        })
+    }
+
+    /// `false` once the shutdown has begun.
+    pub fn is_ingesting(&self) -> bool {
+        self.ingesting.load(Ordering::Relaxed)
+    }
+
+    /// Asks the engine to shut down; from any thread.
+    pub fn request_stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.events.ring();
+    }
+
+    /// The process' exit code, should the engine end without an error.
+    pub fn set_exit_status(&self, status: c_int) {
+        self.exit_status.store(status, Ordering::Relaxed);
+    }
+
+    /// Records have arrived.
+    pub fn note_records(&self, count: usize) {
+        self.records.fetch_add(count as u64, Ordering::Relaxed);
+        let now = self.started.elapsed().as_millis();
+        self.last_record.store(u64::try_from(now).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// Records so far.
+    pub fn records(&self) -> u64 {
+        self.records.load(Ordering::Relaxed)
+    }
+
+    /// Has the engine's thread done everything?
+    pub fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+
+    fn is_idle(&self) -> bool {
+        let last = Duration::from_millis(self.last_record.load(Ordering::Relaxed));
+        self.idle.is_some_and(|idle| self.records() > 0 && self.started.elapsed() > last + idle)
+    }
+}
+
+/// An engine at work.
+pub struct Engine {
+    pub context: Arc<Context>,
+    thread: JoinHandle<i32>,
+}
+
+impl Engine {
+    /// Starts a context's engine; the error is the exit code.
+    pub fn start(context: Arc<Context>) -> Result<Self, i32> {
+        let (report, started) = channel();
+        let own = Arc::clone(&context);
+        let thread = thread::Builder::new().name("flb-pipeline".to_owned()).spawn(move || {
+            misuse::enter_host_thread();
+            let status = run(&own, &report);
+            own.shared.ended.store(true, Ordering::Release);
+            signals::post_ended();
+            status
+        });
+        let thread = thread.map_err(|error| {
+            error!("[engine] starting a thread: {error}");
+            NOT_STARTED
+        })?;
+        let engine = Self { context, thread };
+        match started.recv() {
+            Ok(()) => Ok(engine),
+            // Dropped without a word: the start failed, and the log says why.
+            Err(_) => Err(engine.join()),
+        }
+    }
+
+    /// Shuts down without a time limit, as a reload does.
+    pub fn stop(self) -> i32 {
+        self.context.shared.grace.store(-1, Ordering::Relaxed);
+        self.context.shared.request_stop();
+        self.join()
+    }
+
+    /// Waits for the end and frees the context: plugins are closed.
+    pub fn join(self) -> i32 {
+        self.thread.join().unwrap_or_else(|_| {
+            error!("[engine] the engine's thread panicked");
+            NOT_STARTED
+        })
+    }
+}
+
+/// The engine's thread: reports that it runs, or returns with an error.
+fn run(context: &Arc<Context>, report: &Sender<()>) -> i32 {
+    let shared = &context.shared;
+    let instances = context.instances();
+    if start_inputs(context).is_err() {
+        error!("[engine] input initialization failed");
+        shared.ingesting.store(false, Ordering::Relaxed);
+        exit_inputs(instances);
+        return NOT_STARTED;
+    }
+    let nanoseconds = i64::from(shared.flush.subsec_nanos());
+    let seconds = i64::try_from(shared.flush.as_secs()).unwrap_or(i64::MAX);
+    let flush_timer = Timer::start(seconds, nanoseconds).and_then(|timer| {
+        shared.events.watch(timer.as_fd(), FLUSH)?;
+        Ok(timer)
+    });
+    let Ok(flush_timer) = flush_timer else {
+        error!("[engine] could not initialize flush timer");
+        exit_inputs(instances);
+        return NOT_STARTED;
+    };
+    // Nobody waits for it any more if the program is about to end.
+    let _ = report.send(());
+
+    let looks = shared.idle.is_some()
+        || shared.deadline.is_some()
+        || instances.iter().any(|instance| instance.is_threaded());
+    let mut shutdown: Option<Shutdown> = None;
+    loop {
+        for token in shared.events.wait(looks.then_some(LOOK)) {
+            match token {
+                BELL => {}
+                FLUSH => {
+                    flush_timer.acknowledge();
+                    flush(context);
+                }
+                SHUTDOWN => {
+                    if shutdown.as_mut().is_some_and(|shutdown| shutdown.tick(context)) {
+                        exit_inputs(instances);
+                        return shared.exit_status.load(Ordering::Relaxed);
+                    }
+                }
+                token => {
+                    let (instance, id) = from_token(token);
+                    instances[instance].collect(id);
+                }
+            }
+        }
+        for instance in instances {
+            threaded::drain(instance);
+        }
+        if shutdown.is_some() {
+            continue;
+        }
+        if shared.deadline.is_some_and(|deadline| Instant::now() > deadline) {
+            error!("[engine] giving up: the time is over");
+            shared.set_exit_status(1);
+            shared.stop.store(true, Ordering::Relaxed);
+        }
+        if shared.stop.load(Ordering::Relaxed) || shared.is_idle() {
+            match Shutdown::begin(context) {
+                Ok(begun) => shutdown = Some(begun),
+                Err(error) => {
+                    error!("[engine] could not create shutdown timer: {error}");
+                    exit_inputs(instances);
+                    return NOT_STARTED;
+                }
+            }
+        }
+    }
+}
+
+/// `cb_init` of all, `cb_pre_run` of all, then their collectors.
+fn start_inputs(context: &Arc<Context>) -> Result<(), ()> {
+    let instances = context.instances();
+    for (at, instance) in instances.iter().enumerate() {
+        instance.check_properties()?;
+        info!("[input:{}:{}] initializing", instance.plugin.name(), instance.label());
+        let initialised = if instance.is_threaded() {
+            threaded::start(context, at)
+        } else {
+            instance.attach(context.as_host(), &context.shared.events);
+            instance.init()
+        };
+        if initialised.is_err() {
+            error!("failed initialize input {}", instance.name);
+            return Err(());
+        }
+    }
+    let ours = || instances.iter().filter(|instance| !instance.is_threaded());
+    ours().for_each(|instance| instance.pre_run());
+    ours().for_each(|instance| instance.start_collectors());
+    for instance in instances {
+        if let Some(thread) = instance.thread.get() {
+            thread.begin();
+        }
+    }
+    Ok(())
+}
+
+fn flush(context: &Context) {
+    let mut outputs = context.outputs();
+    for instance in context.instances() {
+        instance.flush(&mut outputs);
+    }
+}
+
+fn pause_inputs(instances: &[Box<Instance>]) {
+    for instance in instances {
+        instance.pause();
+    }
+}
+
+/// The last steps: inputs are paused again, then ended in reverse order.
+fn exit_inputs(instances: &[Box<Instance>]) {
+    pause_inputs(instances);
+    for instance in instances.iter().rev().filter(|instance| instance.is_attached()) {
+        instance.exit();
+    }
+}
+
+/// A shutdown under way: once a second it is looked whether everything is out.
+struct Shutdown {
+    timer: Timer,
+    ticks: i32,
+}
+
+impl Shutdown {
+    fn begin(context: &Context) -> rustix::io::Result<Self> {
+        let shared = &context.shared;
+        match shared.grace.load(Ordering::Relaxed) {
+            0.. => {
+                let grace = shared.grace.load(Ordering::Relaxed);
+                warning!("[engine] service will shutdown in max {grace} seconds");
+            }
+            _ => warning!("[engine] service will shutdown when all remaining tasks are flushed"),
+        }
+        flush(context);
+        shared.ingesting.store(false, Ordering::Relaxed);
+        info!("[engine] pausing all inputs..");
+        pause_inputs(context.instances());
+        let timer = Timer::start(1, 0)?;
+        shared.events.watch(timer.as_fd(), SHUTDOWN)?;
+        Ok(Self { timer, ticks: 0 })
+    }
+
+    /// `true` when it is time to end.
+    fn tick(&mut self, context: &Context) -> bool {
+        self.timer.acknowledge();
+        self.ticks += 1;
+        let count = |instance: &Box<Instance>| instance.chunks.lock().expect("no panic under it").count();
+        let pending: usize = context.instances().iter().map(count).sum();
+        if pending > 0 {
+            info!("[engine] pending chunk count: memory={pending}; grace_timer={}", self.ticks);
+        }
+        let grace = context.shared.grace.load(Ordering::Relaxed);
+        if pending > 0 && (grace < 0 || self.ticks < grace) {
+            flush(context);
+            return false;
+        }
+        info!("[engine] service has stopped ({pending} pending tasks)");
+        true
+    }
+}

@@ -1,0 +1,112 @@
+//! The library fits the host it finds itself in, takes the built-in's name, and refuses what it can't serve.
+
+mod host;
+
+use std::process::Command;
+
+use host::{Guest, Scene};
+
+const ONCE: (&str, &str) = ("oneshot", "true");
+
+#[test]
+fn the_host_shows_our_name_and_options() {
+    let scene = Scene::new();
+    let library = scene.path("flb-in_exec_wasi.so").display().to_string();
+    let help = |args: &[&str]| {
+        let output = Command::new(host::host_program()).args(["-e", &library]).args(args).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+    };
+    let list = help(&["-h"]);
+    assert!(list.contains("exec_wasi") && list.contains("each line of output is a record (wasmtime)"), "{list}");
+    let options = help(&["-i", "exec_wasi", "-h"]);
+    for spec in flb_in_exec_wasi::config::OPTIONS {
+        assert!(options.contains(spec.name), "{} is missing in:\n{options}", spec.name);
+    }
+}
+
+#[test]
+fn the_built_in_steps_aside_and_still_answers_to_its_new_name() {
+    let mut host = Scene::new()
+        .guest(&Guest::new().out("ours\n"), &[ONCE])
+        .neighbour()
+        .start();
+    assert_eq!(host.wait_for_lines(1), [b"ours"]);
+    host.stop().assert_clean();
+}
+
+#[test]
+fn under_its_other_file_name_the_library_is_wasi_and_touches_nothing() {
+    let scene = Scene::new();
+    std::fs::remove_file(scene.path("flb-in_exec_wasi.so")).unwrap();
+    let other = scene.path("flb-in_wasi.so");
+    std::fs::copy(host::library(), &other).unwrap();
+    let program = scene.file("guest.wat", Guest::new().out("ours\n").wat());
+    let mut command = Command::new(host::host_program());
+    command.arg("-e").arg(&other).args(["-i", "wasi", "-p"]).arg(format!("wasi_path={program}"));
+    command.args(["-p", "oneshot=on", "-o", "file", "-p", "format=msgpack", "-p", "file=records", "-p"]);
+    command.arg(format!("path={}", scene.path("").display())).args(["-m", "*", "-f", "1"]);
+    let mut host = scene.start_command(command);
+    assert_eq!(host.wait_for_lines(1), [b"ours"]);
+    host.stop().assert_clean();
+}
+
+#[test]
+fn the_built_in_keeps_its_name_when_the_operator_says_so() {
+    let scene = Scene::new().env("EXEC_WASI_KEEP_BUILTIN", "1");
+    let program = scene.file("guest.wat", Guest::new().out("ours\n").wat());
+    let mut host = scene.input("wasi", &[("wasi_path", &program), ONCE]).start();
+    assert_eq!(host.wait_for_lines(1), [b"ours"]);
+    host.stop().assert_logged("The built-in exec_wasi keeps its name (EXEC_WASI_KEEP_BUILTIN=1 says so)");
+}
+
+#[test]
+fn a_missing_or_bad_option_stops_the_start_and_says_what_is_allowed() {
+    let program = Scene::new().file("guest.wat", Guest::new().wat());
+    let program = ("wasi_path", program.as_str());
+    for (options, message) in [
+        (vec![], "option \"wasi_path\" is not set: it names the WebAssembly program to run"),
+        (vec![program, ("timeout", "soon")], "option \"timeout\" can't be \"soon\": a time such as 30, 30s, 5m, 1h or 1d is needed."),
+        (vec![program, ("format", "xml")], "option \"format\" can't be \"xml\": allowed are \"text\", \"json\"."),
+        (vec![program, ("parser", "none")], "option \"parser\" can't be \"none\": the host has no parser of that name"),
+    ] {
+        let ended = Scene::new().input("exec_wasi", &options).start().wait();
+        assert!(!ended.status.success());
+        ended.assert_logged(&format!("[error] [input:exec_wasi:exec_wasi.0] {message}"));
+    }
+    let ended = Scene::new().input("exec_wasi", &[program, ("memory", "1M")]).start().wait();
+    assert!(!ended.status.success());
+    ended.assert_logged("memory");
+}
+
+#[test]
+fn loading_into_a_process_that_is_no_fluent_bit_does_no_harm() {
+    let script = "import ctypes, sys; ctypes.CDLL(sys.argv[1]); print('fine')";
+    let Ok(output) = Command::new("python3").args(["-c", script]).arg(host::library()).output() else {
+        eprintln!("skipped: there is no python3 to load the library into");
+        return;
+    };
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "fine\n", "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn two_copies_of_the_library_do_not_disturb_each_other() {
+    let scene = Scene::new();
+    let other = scene.path("flb-in_wasi.so");
+    std::fs::copy(host::library(), &other).unwrap();
+    let program = scene.file("guest.wat", Guest::new().out("ours\n").wat());
+    let options = [("wasi_path", program.as_str()), ONCE];
+    let other = other.display().to_string();
+    let mut host = scene.before(&["-e", &other]).input("exec_wasi", &options).input("wasi", &options).start();
+    assert_eq!(host.wait_for_lines(2), [b"ours", b"ours"]);
+    host.stop().assert_clean();
+}
+
+#[test]
+fn loaded_twice_it_says_so() {
+    let scene = Scene::new();
+    let again = scene.path("flb-in_exec_wasi.so").display().to_string();
+    let program = scene.file("guest.wat", Guest::new().wat());
+    let ended = scene.before(&["-e", &again]).input("exec_wasi", &[("wasi_path", &program)]).start().wait();
+    assert!(!ended.status.success());
+    ended.assert_logged("if your configuration sets it, this plugin is loaded twice");
+}
