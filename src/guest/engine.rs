@@ -12,6 +12,7 @@
 //! a guest that sleeps or waits for the engine costs no wake-ups.
 
 use std::future::Future;
+use std::num::NonZeroUsize;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -86,7 +87,9 @@ fn settings(stack_bytes: usize) -> Config {
         .max_wasm_stack(stack_bytes)
         .async_stack_size(stack_bytes + HOST_STACK_BYTES)
         // One guest is one future; nothing runs beside it in its store.
-        .concurrency_support(false);
+        .concurrency_support(false)
+        // Enough to see through a recursion to who began it.
+        .wasm_backtrace_max_frames(NonZeroUsize::new(50));
     config
 }
 

@@ -7,6 +7,7 @@ mod engine;
 mod limits;
 mod outcome;
 mod p1;
+mod p1_calls;
 mod program;
 pub mod runner;
 mod sandbox;

@@ -124,5 +124,16 @@ pub fn causes(error: &Error) -> String {
 fn frames(backtrace: &WasmBacktrace) -> Vec<String> {
     let text = backtrace.to_string();
     let names = text.lines().filter_map(|line| line.split_once(" - ").map(|(_, name)| name));
-    names.take(MAX_FRAMES).map(|name| name.trim_start_matches("<unknown>!").to_owned()).collect()
+    let mut frames: Vec<(&str, usize)> = Vec::new();
+    for name in names.map(|name| name.trim_start_matches("<unknown>!")) {
+        match frames.last_mut() {
+            // A recursion is one entry, however deep.
+            Some((last, times)) if *last == name => *times += 1,
+            _ => frames.push((name, 1)),
+        }
+    }
+    let shown = frames.into_iter().take(MAX_FRAMES);
+    shown
+        .map(|(name, times)| if times == 1 { name.to_owned() } else { format!("{name} ({times} times)") })
+        .collect()
 }

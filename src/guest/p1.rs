@@ -5,6 +5,7 @@ use wasmtime_wasi::p1;
 
 use super::engine::GuestEngine;
 use super::outcome::{Outcome, causes};
+use super::p1_calls;
 use super::sandbox::State;
 use crate::config::Config;
 
@@ -15,6 +16,7 @@ use crate::config::Config;
 pub fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     let mut linker = Linker::new(engine);
     p1::add_to_linker_async(&mut linker, |state: &mut State| &mut state.wasi)?;
+    p1_calls::add_to_linker(&mut linker)?;
     Ok(linker)
 }
 

@@ -128,7 +128,7 @@ impl ProgramFile {
     }
 
     fn error(&self, reason: &str) -> LoadError {
-        LoadError(format!("wasi_path \"{}\" can't be run: {reason}", self.path.display()))
+        LoadError(format!("can't run wasi_path \"{}\": {reason}", self.path.display()))
     }
 }
 

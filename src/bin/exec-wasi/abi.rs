@@ -5,6 +5,7 @@ use std::mem::{offset_of, size_of};
 
 use crate::hosts::Layout;
 
+#[rustfmt::skip]
 #[path = "../../host/bindings.rs"]
 #[allow(
     dead_code,

@@ -44,6 +44,8 @@ pub struct Args {
     pub host: &'static Host,
     /// Symbols that the host shall lack.
     pub without: Vec<String>,
+    /// The built-in's name can't be changed in place.
+    pub shared_name: bool,
     pub plugins: Vec<PathBuf>,
     pub inputs: Vec<Section>,
     pub outputs: Vec<Section>,
@@ -63,6 +65,7 @@ impl Default for Args {
             task: Task::Run,
             host: host(hosts::DEFAULT).expect("the default host is in the table"),
             without: Vec::new(),
+            shared_name: false,
             plugins: Vec::new(),
             inputs: Vec::new(),
             outputs: Vec::new(),
@@ -135,13 +138,13 @@ fn parse_words(mut words: lexopt::Parser) -> Result<Args, lexopt::Error> {
             Short('V') | Long("version") => args.task = Task::Version,
             Long("host") => {
                 let name = text(words.value()?)?;
-                args.host = host(&name).ok_or_else(|| {
-                    format!("--host {name}: not one of those that --list-hosts prints")
-                })?;
+                args.host = host(&name)
+                    .ok_or_else(|| format!("--host {name}: not one of those that --list-hosts prints"))?;
             }
             Long("list-hosts") => args.task = Task::ListHosts,
             Long("without") => args.without.push(text(words.value()?)?),
             Long("without-builtin") => args.without.push("in_exec_wasi_plugin".to_owned()),
+            Long("shared-name") => args.shared_name = true,
             Long("exit-when-idle") => args.exit_when_idle = Some(seconds(&mut words)?),
             Value(word) => return Err(format!("'{}' stands alone", word.display()).into()),
             other => return Err(other.unexpected()),

@@ -46,6 +46,11 @@ impl Chunks {
         self.chunks.len()
     }
 
+    /// Chunks that outputs have been offered, in vain so far.
+    pub fn offered(&self) -> usize {
+        self.chunks.iter().filter(|chunk| chunk.waiting.is_some()).count()
+    }
+
     /// Closes all chunks and offers them to the outputs; what every matching output has taken goes.
     pub fn flush(&mut self, outputs: &mut [Output]) {
         for chunk in &mut self.chunks {

@@ -1,6 +1,7 @@
 //! What one configuration makes: plugins, inputs, outputs, parsers. Stands for `struct flb_config`.
 
 use std::ffi::CStr;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use crate::abi::flb_config;
@@ -19,7 +20,7 @@ pub struct Context {
     service: [usize; 64],
     plugins: Plugins,
     pub shared: Arc<Shared>,
-    instances: OnceLock<Vec<Box<Instance>>>,
+    instances: OnceLock<Vec<Pin<Box<Instance>>>>,
     outputs: Mutex<Vec<Output>>,
     parsers: Vec<Parser>,
 }
@@ -50,6 +51,7 @@ impl Context {
             parsers: all_parsers,
         });
         context.plugins.link();
+        surface.set_config(context.as_host());
         for symbol in surface.built_in() {
             // SAFETY: the surface was built with this layout.
             unsafe { context.plugins.register(symbol) };
@@ -76,7 +78,7 @@ impl Context {
     }
 
     /// One instance for *every* plugin of a section's name; the properties go to the last.
-    fn create_instances(&self, args: &Args) -> Result<Vec<Box<Instance>>, i32> {
+    fn create_instances(&self, args: &Args) -> Result<Vec<Pin<Box<Instance>>>, i32> {
         let mut instances = Vec::new();
         for section in &args.inputs {
             let mut matching = self.plugins.all();
@@ -123,7 +125,7 @@ impl Context {
     }
 
     /// In the order of the configuration.
-    pub fn instances(&self) -> &[Box<Instance>] {
+    pub fn instances(&self) -> &[Pin<Box<Instance>>] {
         self.instances.get().map_or(&[], Vec::as_slice)
     }
 

@@ -1,6 +1,7 @@
 //! Counters that plugins keep in the host (cmetrics in the real one), and how to look at them.
 
 use std::ffi::{c_char, c_int};
+use std::pin::Pin;
 use std::ptr;
 use std::sync::Mutex;
 
@@ -11,8 +12,8 @@ use crate::misuse::check_thread;
 /// The counters of one input.
 #[derive(Debug, Default)]
 pub struct Counters {
-    /// Boxed: plugins hold pointers to them.
-    list: Mutex<Vec<Box<Counter>>>,
+    /// Plugins hold pointers to them.
+    list: Mutex<Vec<Pin<Box<Counter>>>>,
 }
 
 /// One counter with a value for each set of labels.
@@ -70,8 +71,8 @@ pub unsafe extern "C" fn create(
     if parts[2].is_empty() || help.is_null() {
         return ptr::null_mut();
     }
-    let mut counter = Box::new(Counter { name: parts.join("_"), labels, values: Mutex::default() });
-    let pointer = ptr::from_mut(&mut *counter);
+    let counter = Box::pin(Counter { name: parts.join("_"), labels, values: Mutex::default() });
+    let pointer = ptr::from_ref(&*counter).cast_mut();
     counters.list.lock().expect("no panic under it").push(counter);
     pointer.cast()
 }

@@ -23,7 +23,7 @@ pub fn prepare() -> Result<Args, String> {
     let guest = folder.join("hello.wat");
     std::fs::write(&guest, GUEST).map_err(|error| format!("writing {}: {error}", guest.display()))?;
     let plugin = find_plugin()?;
-    explain(&plugin, &guest);
+    explain(&plugin);
     let guest = guest.to_str().ok_or("the temporary folder's name is not UTF-8")?;
     let pairs = [("wasi_path", guest), ("oneshot", "true"), ("tag", "demo")];
     let pairs = pairs.map(|(key, value)| (key.to_owned(), value.to_owned()));
@@ -60,9 +60,9 @@ fn modified(path: &Path) -> Option<SystemTime> {
 }
 
 /// How to have the same without this program.
-fn explain(plugin: &Path, guest: &Path) {
+fn explain(plugin: &Path) {
     let library = std::fs::read_link(plugin).unwrap_or_else(|_| plugin.to_owned());
-    let (plugin, guest, library) = (PLUGIN, guest.display(), library.display());
+    let (plugin, library) = (PLUGIN, library.display());
     eprintln!(
         "\
 This is a demonstration in a stand-in for Fluent Bit: a small WebAssembly program
@@ -74,8 +74,6 @@ prints three lines, and each becomes a record. The same with a real Fluent Bit:
 and here with a program of yours (--help tells more):
 
   exec-wasi -i exec_wasi -p wasi_path=hello.wasm -p oneshot=true -o stdout
-
-The program shown now: {guest}
 "
     );
 }

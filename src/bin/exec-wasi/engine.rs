@@ -2,9 +2,10 @@
 
 use std::ffi::c_int;
 use std::os::fd::AsFd;
+use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
-use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -115,10 +116,8 @@ impl Engine {
         let own = Arc::clone(&context);
         let thread = thread::Builder::new().name("flb-pipeline".to_owned()).spawn(move || {
             misuse::enter_host_thread();
-            let status = run(&own, &report);
-            own.shared.ended.store(true, Ordering::Release);
-            signals::post_ended();
-            status
+            let _last = SayEnded(Arc::clone(&own.shared));
+            run(&own, &report)
         });
         let thread = thread.map_err(|error| {
             error!("[engine] starting a thread: {error}");
@@ -145,6 +144,16 @@ impl Engine {
             error!("[engine] the engine's thread panicked");
             NOT_STARTED
         })
+    }
+}
+
+/// Tells the main thread, when dropped, that the engine has ended: by itself or by a panic.
+struct SayEnded(Arc<Shared>);
+
+impl Drop for SayEnded {
+    fn drop(&mut self) {
+        self.0.ended.store(true, Ordering::Release);
+        signals::post_ended();
     }
 }
 
@@ -255,14 +264,14 @@ fn flush(context: &Context) {
     }
 }
 
-fn pause_inputs(instances: &[Box<Instance>]) {
+fn pause_inputs(instances: &[Pin<Box<Instance>>]) {
     for instance in instances {
         instance.pause();
     }
 }
 
 /// The last steps: inputs are paused again, then ended in reverse order.
-fn exit_inputs(instances: &[Box<Instance>]) {
+fn exit_inputs(instances: &[Pin<Box<Instance>>]) {
     pause_inputs(instances);
     for instance in instances.iter().rev().filter(|instance| instance.is_attached()) {
         instance.exit();
@@ -279,10 +288,7 @@ impl Shutdown {
     fn begin(context: &Context) -> rustix::io::Result<Self> {
         let shared = &context.shared;
         match shared.grace.load(Ordering::Relaxed) {
-            0.. => {
-                let grace = shared.grace.load(Ordering::Relaxed);
-                warning!("[engine] service will shutdown in max {grace} seconds");
-            }
+            grace @ 0.. => warning!("[engine] service will shutdown in max {grace} seconds"),
             _ => warning!("[engine] service will shutdown when all remaining tasks are flushed"),
         }
         flush(context);
@@ -298,7 +304,11 @@ impl Shutdown {
     fn tick(&mut self, context: &Context) -> bool {
         self.timer.acknowledge();
         self.ticks += 1;
-        let count = |instance: &Box<Instance>| instance.chunks.lock().expect("no panic under it").count();
+        let count = |instance: &Pin<Box<Instance>>| {
+            let chunks = instance.chunks.lock().expect("no panic under it");
+            // Up to 4.0.2 a chunk that no output had been offered yet was forgotten here.
+            if context.shared.host.version > 40_002 { chunks.count() } else { chunks.offered() }
+        };
         let pending: usize = context.instances().iter().map(count).sum();
         if pending > 0 {
             info!("[engine] pending chunk count: memory={pending}; grace_timer={}", self.ticks);

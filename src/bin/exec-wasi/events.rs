@@ -52,9 +52,8 @@ impl EventLoop {
 
     /// What has happened; empty after `timeout`.
     pub fn wait(&self, timeout: Option<Duration>) -> Vec<u64> {
-        let timeout = timeout.map(|timeout| {
-            Timespec::try_from(timeout).expect("a time-out of less than centuries")
-        });
+        let timeout =
+            timeout.map(|timeout| Timespec::try_from(timeout).expect("a time-out of less than centuries"));
         let mut ready = Vec::with_capacity(16);
         match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut ready), timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}

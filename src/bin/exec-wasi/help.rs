@@ -31,7 +31,11 @@ Available Options
       --list-hosts         all of them
       --without=SYMBOL     lack an exported symbol; may be repeated
       --without-builtin    lack the built-in exec_wasi
+      --shared-name        the built-in's name is part of a longer string
       --exit-when-idle=S   end when no record has come for S seconds after the first
+
+Properties of every input
+  tag, alias, log_level, mem_buf_limit, threaded
 
 Output properties
   stdout                   format=json_lines

@@ -25,10 +25,7 @@ impl Instance {
                 return -1;
             }
             (Ok(counted), Some(count)) if *counted != count => {
-                misuse::report(format_args!(
-                    "{} appended {counted} records and said {count}",
-                    self.label()
-                ));
+                misuse::report(format_args!("{} appended {counted} records and said {count}", self.label()));
                 *counted
             }
             (Ok(counted), _) => *counted,

@@ -1,6 +1,7 @@
 //! One configured input: what `struct flb_input_instance` stands for, and the calls into its plugin.
 
 use std::ffi::{CStr, CString, c_int, c_void};
+use std::pin::Pin;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -16,7 +17,7 @@ use crate::log::{debug, error, info};
 use crate::options;
 use crate::properties::Properties;
 use crate::settings::InputSettings;
-use crate::threaded::InputThread;
+use crate::threaded::{self, InputThread};
 
 /// Handed to plugins by pointer. They know its address only, but may search what lies behind it for the
 /// list of properties, which therefore comes after some other words, as in the real host.
@@ -52,14 +53,14 @@ impl Instance {
         id: usize,
         section: &Section,
         shared: &Arc<Shared>,
-    ) -> Result<Box<Self>, String> {
+    ) -> Result<Pin<Box<Self>>, String> {
         let name = format!("{}.{id}", plugin.name());
         let (mut settings, own) = InputSettings::split(&section.properties)?;
         // The plugin's flag decides unless the configuration does.
         let threaded = settings.threaded.unwrap_or(plugin.flags & THREADED != 0);
         settings.threaded = Some(threaded);
         let shown = settings.alias.clone().unwrap_or_else(|| name.clone());
-        let instance = Box::new(Self {
+        let instance = Box::pin(Self {
             event: [0; 24],
             properties: Properties::new(&own)?,
             id,
@@ -206,10 +207,12 @@ impl Instance {
     /// The opposite.
     pub fn resume(&self) {
         // Hosts before 5.1 call it without a context as well.
-        if self.plugin.resume.is_none() || self.context().is_null() {
+        let guarded = self.shared.host.version >= 50_100;
+        if self.plugin.resume.is_none() || (guarded && self.context().is_null()) {
             return;
         }
-        if let Some(thread) = self.thread.get() {
+        let on_its_thread = self.shared.host.version >= threaded::FIXED_IN;
+        if let (Some(thread), true) = (self.thread.get(), on_its_thread) {
             thread.resume();
         } else {
             info!("[input] resume {}", self.label());

@@ -98,7 +98,7 @@ fn perform(args: &Args) -> Result<i32, i32> {
         eprintln!("exec-wasi: {error}");
         NOT_STARTED
     };
-    let surface = Surface::load(args.host, &args.without).map_err(refused)?;
+    let surface = Surface::load(args).map_err(refused)?;
     if args.task == Task::Help {
         let context = Context::with_plugins(&surface, args)?;
         return help::print(&surface, args, &context).map(|()| 0).map_err(refused);
@@ -107,7 +107,6 @@ fn perform(args: &Args) -> Result<i32, i32> {
     let (version, pid) = (args.host.name, std::process::id());
     info!("[fluent bit] version={version} (imitated by exec-wasi), pid={pid}");
     let context = Context::new(&surface, args)?;
-    surface.set_config(context.as_host());
     let mut engine = Engine::start(context)?;
     loop {
         match mailbox.wait().map_err(|error| refused(error.to_string()))? {

@@ -120,8 +120,7 @@ impl Output {
             Target::File { directory, file, format } => {
                 let path = directory.join(file.as_ref().unwrap_or(&chunk.tag));
                 let with_path = |error| io::Error::other(format!("{}: {error}", path.display()));
-                let mut out =
-                    OpenOptions::new().append(true).create(true).open(&path).map_err(with_path)?;
+                let mut out = OpenOptions::new().append(true).create(true).open(&path).map_err(with_path)?;
                 out.write_all(&file_text(chunk, *format)).map_err(with_path)
             }
         }

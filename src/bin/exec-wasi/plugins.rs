@@ -121,8 +121,7 @@ impl Drop for Plugins {
         let mut node = unsafe { (*head).next };
         while !node.is_null() && !ptr::eq(node, head) {
             // SAFETY: as in `all`; the next node is read before the memory goes.
-            let (copy, next) =
-                unsafe { (node.byte_sub(plugin_node_offset(self.layout)), (*node).next) };
+            let (copy, next) = unsafe { (node.byte_sub(plugin_node_offset(self.layout)), (*node).next) };
             // SAFETY: allocated by `register`, freed once.
             unsafe { libc::free(copy.cast()) };
             node = next;

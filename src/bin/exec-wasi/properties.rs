@@ -31,9 +31,8 @@ impl Properties {
     pub fn new(pairs: &[(String, String)]) -> Result<Self, String> {
         let empty = mk_list { prev: ptr::null_mut(), next: ptr::null_mut() };
         let entry = |(key, value): &(String, String)| {
-            let c_string = |text: String| {
-                CString::new(text).map_err(|_| format!("property '{key}' contains a NUL"))
-            };
+            let c_string =
+                |text: String| CString::new(text).map_err(|_| format!("property '{key}' contains a NUL"));
             let kv = flb_kv { key: ptr::null_mut(), val: ptr::null_mut(), _head: empty };
             Ok(Entry {
                 key: c_string(key.clone())?,

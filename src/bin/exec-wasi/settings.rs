@@ -30,8 +30,15 @@ impl InputSettings {
                 "mem_buf_limit" => settings.mem_buf_limit = bytes(value)?,
                 "threaded" => settings.threaded = Some(boolean(value)?),
                 "storage.type" if value.eq_ignore_ascii_case("memory") => {}
-                "routable" | "storage.type" | "storage.pause_on_chunks_overlimit" | "listen" | "host"
-                | "port" | "ipv6" | "tls" | "log_suppress_interval" => {
+                "routable"
+                | "storage.type"
+                | "storage.pause_on_chunks_overlimit"
+                | "listen"
+                | "host"
+                | "port"
+                | "ipv6"
+                | "tls"
+                | "log_suppress_interval" => {
                     return Err(format!("the input property '{key}={value}' isn't imitated"));
                 }
                 _ => own.push((key.clone(), value.clone())),

@@ -12,6 +12,7 @@ use crate::abi::{
     cmt, cmt_counter, flb_config, flb_input_collect_fn, flb_input_exit_fn, flb_input_init_fn,
     flb_input_instance, flb_parser, flb_time,
 };
+use crate::args::Args;
 use crate::hosts::Host;
 use crate::{api, builtin, counters};
 
@@ -21,13 +22,8 @@ mod images {
 }
 
 /// The built-in inputs, in the order in which a host registers them.
-const BUILT_IN: [&CStr; 5] = [
-    c"in_dummy_plugin",
-    c"in_exec_wasi_plugin",
-    c"in_tail_plugin",
-    c"in_emitter_plugin",
-    c"in_lib_plugin",
-];
+const BUILT_IN: [&CStr; 5] =
+    [c"in_dummy_plugin", c"in_exec_wasi_plugin", c"in_tail_plugin", c"in_emitter_plugin", c"in_lib_plugin"];
 
 /// The host as its plugins see it; stays loaded until the process ends.
 pub struct Surface {
@@ -36,15 +32,19 @@ pub struct Surface {
 }
 
 impl Surface {
-    /// Loads the surface of `host`, but for the symbols named in `without`, and makes it visible.
-    pub fn load(host: &'static Host, without: &[String]) -> Result<Self, String> {
+    /// Loads the surface that `args` describe and makes it visible.
+    pub fn load(args: &Args) -> Result<Self, String> {
+        let host = args.host;
         let (_, image) = images::IMAGES
             .iter()
             .find(|(name, _)| *name == host.name)
             .ok_or_else(|| format!("no surface was built for host {}", host.name))?;
         let mut image = image.to_vec();
-        for symbol in without {
+        for symbol in &args.without {
             hide(&mut image, symbol)?;
+        }
+        if args.shared_name {
+            share_name(&mut image)?;
         }
         let surface = Self { host, object: open(&image)? };
         surface.connect()?;
@@ -56,11 +56,15 @@ impl Surface {
         BUILT_IN.iter().filter_map(|symbol| self.symbol(symbol))
     }
 
-    /// Sets the exported variable `config`, which names the context that was created first.
+    /// Lets the exported variable `config` name this context if it is the first one. It goes on doing
+    /// so after a reload has freed it, as in the real program.
     pub fn set_config(&self, config: *mut flb_config) {
-        if let Some(variable) = self.symbol(c"config") {
-            // SAFETY: surface.c defines it as a pointer; nobody else writes it.
-            unsafe { variable.cast::<*mut flb_config>().write(config) };
+        let Some(variable) = self.symbol(c"config") else { return };
+        let variable = variable.cast::<*mut flb_config>();
+        // SAFETY: surface.c defines it as a pointer; only the main thread comes here.
+        if unsafe { variable.read() }.is_null() {
+            // SAFETY: as above.
+            unsafe { variable.write(config) };
         }
     }
 
@@ -97,6 +101,15 @@ fn hide(image: &mut [u8], symbol: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// Makes the built-in's name the end of a longer string, which must not be written to.
+fn share_name(image: &mut [u8]) -> Result<(), String> {
+    // As surface.c lays it out.
+    let names = b"\0exec_wasi\0dummy\0";
+    let at = image.windows(names.len()).position(|bytes| bytes == names);
+    image[at.ok_or("the surface lacks the built-in's name")?] = b'_';
+    Ok(())
+}
+
 /// Writes the object to memory, or to a temporary file where that fails, and loads it from there.
 fn open(image: &[u8]) -> Result<NonNull<c_void>, String> {
     let in_memory = in_memory(image);
@@ -107,8 +120,7 @@ fn open(image: &[u8]) -> Result<NonNull<c_void>, String> {
     let name = CString::new(path.as_os_str().as_encoded_bytes()).map_err(|error| error.to_string())?;
     // SAFETY: the object is ours and has no constructors.
     let object = unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL) };
-    let object = NonNull::new(object)
-        .ok_or_else(|| format!("loading the C surface: {}", last_dl_error()));
+    let object = NonNull::new(object).ok_or_else(|| format!("loading the C surface: {}", last_dl_error()));
     if kept.is_none() {
         // It is mapped now; leaving it behind would be untidy, not wrong.
         let _ = std::fs::remove_file(&path);
@@ -163,8 +175,7 @@ struct Table {
     collector_delete: unsafe extern "C" fn(c_int, Ins) -> c_int,
     collector_running: unsafe extern "C" fn(c_int, Ins) -> c_int,
     log_append: unsafe extern "C" fn(Ins, *const c_char, usize, *const c_void, usize) -> c_int,
-    log_append_records:
-        unsafe extern "C" fn(Ins, usize, *const c_char, usize, *const c_void, usize) -> c_int,
+    log_append_records: unsafe extern "C" fn(Ins, usize, *const c_char, usize, *const c_void, usize) -> c_int,
     parser_get: unsafe extern "C" fn(*const c_char, Config) -> *mut flb_parser,
     parser_do: unsafe extern "C" fn(
         *mut flb_parser,

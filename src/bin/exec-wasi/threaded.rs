@@ -24,7 +24,7 @@ const TRY_EVERY: Duration = Duration::from_millis(100);
 
 /// From this release on, queued records wait while the input is paused, and `cb_resume` runs on the
 /// input's thread; before, they were lost, and it ran on the engine's.
-const QUEUE_WAITS_SINCE: u32 = 20_109;
+pub const FIXED_IN: u32 = 20_109;
 
 enum Command {
     Begin,
@@ -121,7 +121,7 @@ fn serve(instance: &Instance) {
 /// Moves queued records of a threaded instance into its chunks; on the engine's thread.
 pub fn drain(instance: &Instance) {
     let Some(thread) = instance.thread.get() else { return };
-    let waits = instance.shared.host.version >= QUEUE_WAITS_SINCE;
+    let waits = instance.shared.host.version >= FIXED_IN;
     while !(waits && instance.buffer_paused.load(Ordering::Relaxed)) {
         let entry = thread.ring.lock().expect("no panic under it").pop_front();
         let Some(entry) = entry else { return };

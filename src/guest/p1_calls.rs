@@ -1,0 +1,151 @@
+//! Calls of WASI 0.1 that we answer ourselves, each for one common case, and why.
+//!
+//! **`poll_oneoff`** with a single relative clock, which is how every language sleeps. wasmtime-wasi puts
+//! the whole thread to sleep for it (where file access may block the thread, as ours may), and then neither
+//! the option `timeout` nor a stop of the host could end the guest. Here it is a timer beside which the
+//! thread can be told to stop.
+//!
+//! Every other case goes to wasmtime-wasi's own function with the arguments untouched, so what is exact
+//! there stays exact. That function is reached by the path its generated code has, which is no promised
+//! interface: a new version of wasmtime-wasi is a moment to look here.
+
+use std::time::Duration;
+
+use wasmtime::{AsContextMut, Caller, Error, Extern, Linker, Result};
+use wasmtime_wasi::p1::wasi_snapshot_preview1::{self as general, WasiSnapshotPreview1};
+use wiggle::GuestMemory;
+
+use super::sandbox::State;
+
+const MODULE: &str = "wasi_snapshot_preview1";
+
+/// Shorter sleeps are left to wasmtime-wasi: they end soon enough, and more exactly than a timer does.
+const SHORT_SLEEP: Duration = Duration::from_millis(5);
+
+/// Puts our answers in front of those that `linker` has.
+///
+/// # Errors
+/// Only if the types of the functions were no longer those of WASI 0.1.
+pub fn add_to_linker(linker: &mut Linker<State>) -> Result<()> {
+    linker.allow_shadowing(true);
+    linker.func_wrap_async(
+        MODULE,
+        "poll_oneoff",
+        |mut caller: Caller<'_, State>, (subscriptions, events, count, written): (i32, i32, i32, i32)| {
+            Box::new(async move {
+                let memory = memory_of(&mut caller)?;
+                let (bytes, _) = memory.data_and_store_mut(&mut caller);
+                if let Some(sleep) = Sleep::from_guest(bytes, subscriptions, events, count, written) {
+                    tokio::time::sleep(sleep.time).await;
+                    let (bytes, _) = memory.data_and_store_mut(&mut caller);
+                    sleep.tell(bytes);
+                    return Ok(0);
+                }
+                let fuel = caller.as_context_mut().hostcall_fuel();
+                let (bytes, state) = memory.data_and_store_mut(&mut caller);
+                state.wasi.set_hostcall_fuel(fuel);
+                let mut guest = GuestMemory::Unshared(bytes);
+                general::poll_oneoff(&mut state.wasi, &mut guest, subscriptions, events, count, written).await
+            })
+        },
+    )?;
+    linker.allow_shadowing(false);
+    Ok(())
+}
+
+fn memory_of(caller: &mut Caller<'_, State>) -> Result<wasmtime::Memory> {
+    match caller.get_export("memory") {
+        Some(Extern::Memory(memory)) => Ok(memory),
+        _ => Err(Error::msg("missing required memory export")),
+    }
+}
+
+/// A wish to sleep, read from the guest's memory and known to be answerable there.
+#[derive(Debug, PartialEq, Eq)]
+struct Sleep {
+    time: Duration,
+    userdata: u64,
+    events: usize,
+    written: usize,
+}
+
+// `subscription` and `event` of WASI 0.1: offsets and sizes in bytes.
+const SUBSCRIPTION_BYTES: usize = 48;
+const SUBSCRIPTION_TAG: usize = 8;
+const SUBSCRIPTION_TIMEOUT: usize = 24;
+const SUBSCRIPTION_FLAGS: usize = 40;
+const EVENT_BYTES: usize = 32;
+
+impl Sleep {
+    /// `None` for anything but one relative clock at well-formed places.
+    fn from_guest(memory: &[u8], subscriptions: i32, events: i32, count: i32, written: i32) -> Option<Self> {
+        let at = place(memory, subscriptions, SUBSCRIPTION_BYTES, 8)?;
+        let events = place(memory, events, EVENT_BYTES, 8)?;
+        let written = place(memory, written, 4, 4)?;
+        let subscription = &memory[at..at + SUBSCRIPTION_BYTES];
+        let number = |at: usize| u64::from_le_bytes(subscription[at..at + 8].try_into().expect("eight bytes"));
+        let time = Duration::from_nanos(number(SUBSCRIPTION_TIMEOUT));
+        let is_relative_clock = subscription[SUBSCRIPTION_TAG] == 0
+            && subscription[SUBSCRIPTION_FLAGS..SUBSCRIPTION_FLAGS + 2] == [0, 0];
+        (count == 1 && is_relative_clock && time >= SHORT_SLEEP).then(|| Self {
+            time,
+            userdata: number(0),
+            events,
+            written,
+        })
+    }
+
+    /// The event "the clock has reached its time", without error. Memories only grow, so the places that
+    /// were good before the sleep still are.
+    fn tell(&self, memory: &mut [u8]) {
+        let event = &mut memory[self.events..self.events + EVENT_BYTES];
+        event.fill(0);
+        event[..8].copy_from_slice(&self.userdata.to_le_bytes());
+        memory[self.written..self.written + 4].copy_from_slice(&1u32.to_le_bytes());
+    }
+}
+
+/// Where a guest's pointer points, if the thing there is aligned and lies in memory as a whole.
+fn place(memory: &[u8], pointer: i32, len: usize, align: usize) -> Option<usize> {
+    let at = usize::try_from(pointer.cast_unsigned()).ok()?;
+    (at.is_multiple_of(align) && at.checked_add(len)? <= memory.len()).then_some(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn memory_with(tag: u8, timeout: u64, flags: u16) -> Vec<u8> {
+        let mut memory = vec![0; 200];
+        memory[..8].copy_from_slice(&77u64.to_le_bytes());
+        memory[8] = tag;
+        memory[24..32].copy_from_slice(&timeout.to_le_bytes());
+        memory[40..42].copy_from_slice(&flags.to_le_bytes());
+        memory
+    }
+
+    #[test]
+    fn one_relative_clock_is_a_sleep_and_is_answered_with_its_event() {
+        let mut memory = memory_with(0, 1_000_000_000, 0);
+        let sleep = Sleep::from_guest(&memory, 0, 48, 1, 100).unwrap();
+        assert_eq!((sleep.time, sleep.userdata), (Duration::from_secs(1), 77));
+        sleep.tell(&mut memory);
+        assert_eq!(memory[48..56], 77u64.to_le_bytes());
+        assert_eq!(memory[56..80], [0; 24]);
+        assert_eq!(memory[100..104], [1, 0, 0, 0]);
+    }
+
+    #[test]
+    fn everything_else_is_left_to_the_general_function() {
+        let second = 1_000_000_000;
+        let good = memory_with(0, second, 0);
+        assert!(Sleep::from_guest(&good, 0, 48, 1, 100).is_some());
+        assert!(Sleep::from_guest(&good, 0, 48, 2, 100).is_none(), "two subscriptions");
+        assert!(Sleep::from_guest(&good, 4, 48, 1, 100).is_none(), "misaligned");
+        assert!(Sleep::from_guest(&good, 0, 192, 1, 100).is_none(), "event out of bounds");
+        assert!(Sleep::from_guest(&good, -8, 48, 1, 100).is_none(), "pointer out of bounds");
+        assert!(Sleep::from_guest(&memory_with(1, second, 0), 0, 48, 1, 100).is_none(), "a descriptor");
+        assert!(Sleep::from_guest(&memory_with(0, second, 1), 0, 48, 1, 100).is_none(), "an absolute time");
+        assert!(Sleep::from_guest(&memory_with(0, 1000, 0), 0, 48, 1, 100).is_none(), "a short one");
+    }
+}
