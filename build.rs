@@ -3,6 +3,8 @@
 #[path = "build/bindings.rs"]
 #[cfg(feature = "check-bindings")]
 mod bindings;
+#[path = "build/surface.rs"]
+mod surface;
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
@@ -10,6 +12,7 @@ fn main() {
     println!("cargo::rustc-cdylib-link-arg=-Wl,-Bsymbolic");
     // The host unmaps plugins at exit and on reload; our threads and statics must outlive that (D8).
     println!("cargo::rustc-cdylib-link-arg=-Wl,-z,nodelete");
+    surface::build_surfaces();
     #[cfg(feature = "check-bindings")]
     bindings::check();
 }

@@ -1,4 +1,6 @@
-//! What an input has appended and no output has taken yet.
+//! What an input has appended and not every output has taken yet.
+
+use std::sync::{Arc, Mutex};
 
 use crate::output::Output;
 
@@ -10,55 +12,81 @@ const CHUNK_BYTES: usize = 2_048_000;
 pub struct Chunk {
     pub tag: String,
     pub bytes: Vec<u8>,
-    pub records: usize,
-    /// Outputs that haven't taken it; set when the chunk is closed.
-    waiting: Option<Vec<usize>>,
+}
+
+/// Where a chunk is on its way to one output. Written by the engine's thread when it offers the chunk, and
+/// by the output's when it is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// To be offered at the next flush.
+    Waiting,
+    /// In the output's hands.
+    Sent,
+    Taken,
+}
+
+/// A chunk and, once it is closed, its way to each output that wants it.
+#[derive(Debug)]
+struct Stored {
+    chunk: Arc<Chunk>,
+    deliveries: Option<Vec<(usize, Arc<Mutex<Delivery>>)>>,
 }
 
 /// The chunks of one input, oldest first.
 #[derive(Debug, Default)]
 pub struct Chunks {
-    chunks: Vec<Chunk>,
+    list: Vec<Stored>,
 }
 
 impl Chunks {
     /// Adds records to the open chunk of their tag.
-    pub fn add(&mut self, tag: &str, bytes: &[u8], records: usize) {
-        let open = |chunk: &&mut Chunk| {
-            chunk.waiting.is_none() && chunk.tag == tag && chunk.bytes.len() < CHUNK_BYTES
-        };
-        if let Some(chunk) = self.chunks.iter_mut().find(open) {
-            chunk.bytes.extend_from_slice(bytes);
-            chunk.records += records;
-        } else {
-            let (tag, bytes) = (tag.to_owned(), bytes.to_vec());
-            self.chunks.push(Chunk { tag, bytes, records, waiting: None });
+    pub fn add(&mut self, tag: &str, bytes: &[u8]) {
+        for stored in self.list.iter_mut().filter(|stored| stored.deliveries.is_none()) {
+            let chunk = Arc::get_mut(&mut stored.chunk).expect("an open chunk isn't shared");
+            if chunk.tag == tag && chunk.bytes.len() < CHUNK_BYTES {
+                chunk.bytes.extend_from_slice(bytes);
+                return;
+            }
         }
+        let chunk = Arc::new(Chunk { tag: tag.to_owned(), bytes: bytes.to_vec() });
+        self.list.push(Stored { chunk, deliveries: None });
     }
 
     /// Bytes kept.
     pub fn bytes(&self) -> usize {
-        self.chunks.iter().map(|chunk| chunk.bytes.len()).sum()
+        self.list.iter().map(|stored| stored.chunk.bytes.len()).sum()
     }
 
     /// Chunks kept.
     pub fn count(&self) -> usize {
-        self.chunks.len()
+        self.list.len()
     }
 
-    /// Chunks that outputs have been offered, in vain so far.
+    /// Chunks that outputs have been offered and not all have taken.
     pub fn offered(&self) -> usize {
-        self.chunks.iter().filter(|chunk| chunk.waiting.is_some()).count()
+        self.list.iter().filter(|stored| stored.deliveries.is_some()).count()
     }
 
-    /// Closes all chunks and offers them to the outputs; what every matching output has taken goes.
-    pub fn flush(&mut self, outputs: &mut [Output]) {
-        for chunk in &mut self.chunks {
-            let all = || (0..outputs.len()).filter(|&i| outputs[i].matches(&chunk.tag)).collect();
-            let mut waiting = chunk.waiting.take().unwrap_or_else(all);
-            waiting.retain(|&i| !outputs[i].take(chunk));
-            chunk.waiting = Some(waiting);
+    /// Closes all chunks and offers to each output what it hasn't been sent.
+    pub fn flush(&mut self, outputs: &[Output]) {
+        for stored in &mut self.list {
+            let Stored { chunk, deliveries } = stored;
+            let deliveries = deliveries.get_or_insert_with(|| {
+                let wanted = (0..outputs.len()).filter(|&at| outputs[at].matches(&chunk.tag));
+                wanted.map(|at| (at, Arc::new(Mutex::new(Delivery::Waiting)))).collect()
+            });
+            for (at, delivery) in deliveries {
+                outputs[*at].offer(chunk, delivery);
+            }
         }
-        self.chunks.retain(|chunk| chunk.waiting.as_ref().is_none_or(|waiting| !waiting.is_empty()));
+        self.forget_taken();
+    }
+
+    /// Lets go of what every output has taken.
+    pub fn forget_taken(&mut self) {
+        let taken = |(_, delivery): &(usize, Arc<Mutex<Delivery>>)| {
+            *delivery.lock().expect("no panic under it") == Delivery::Taken
+        };
+        self.list.retain(|stored| !stored.deliveries.as_ref().is_some_and(|all| all.iter().all(taken)));
     }
 }

@@ -68,7 +68,7 @@ impl Context {
         let instances = context.create_instances(args)?;
         assert!(context.instances.set(instances).is_ok(), "set only here");
         for (id, section) in args.outputs.iter().enumerate() {
-            let output = Output::new(section, id).map_err(|error| {
+            let output = Output::start(section, id, &context.shared.events).map_err(|error| {
                 error!("[config] {error}");
                 NOT_STARTED
             })?;

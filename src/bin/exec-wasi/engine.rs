@@ -206,6 +206,7 @@ fn run(context: &Arc<Context>, report: &Sender<()>) -> i32 {
             }
         }
         for instance in instances {
+            instance.settle();
             threaded::drain(instance);
         }
         if shutdown.is_some() {
@@ -258,9 +259,9 @@ fn start_inputs(context: &Arc<Context>) -> Result<(), ()> {
 }
 
 fn flush(context: &Context) {
-    let mut outputs = context.outputs();
+    let outputs = context.outputs();
     for instance in context.instances() {
-        instance.flush(&mut outputs);
+        instance.flush(&outputs);
     }
 }
 

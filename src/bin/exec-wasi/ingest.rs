@@ -33,7 +33,7 @@ impl Instance {
         self.shared.note_records(records);
         let total = {
             let mut chunks = self.chunks.lock().expect("no panic under it");
-            chunks.add(tag.unwrap_or(&self.tag), bytes, records);
+            chunks.add(tag.unwrap_or(&self.tag), bytes);
             chunks.bytes()
         };
         let limit = self.settings.mem_buf_limit;
@@ -49,11 +49,16 @@ impl Instance {
         0
     }
 
-    /// Offers what is stored to the outputs, and resumes the plugin if that made room.
-    pub fn flush(&self, outputs: &mut [Output]) {
+    /// Offers what is stored to the outputs.
+    pub fn flush(&self, outputs: &[Output]) {
+        self.chunks.lock().expect("no panic under it").flush(outputs);
+    }
+
+    /// Lets go of what the outputs have taken, and resumes the plugin if that made room.
+    pub fn settle(&self) {
         let total = {
             let mut chunks = self.chunks.lock().expect("no panic under it");
-            chunks.flush(outputs);
+            chunks.forget_taken();
             chunks.bytes()
         };
         let limit = self.settings.mem_buf_limit;

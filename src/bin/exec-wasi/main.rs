@@ -9,7 +9,7 @@
 //!   `counters` (functions), `abi` (structs), `plugins`, `instance`, `properties` (what lies in memory);
 //! - what runs: `engine` (thread `flb-pipeline`), `threaded` (threads of inputs), `events`, `collectors`,
 //!   `signals` (main thread);
-//! - where records go: `ingest`, `chunks`, `records`, `output`.
+//! - where records go: `ingest`, `chunks`, `output` (threads `flb-out-…`), `sink`, `records`.
 
 #![deny(unsafe_op_in_unsafe_fn)]
 
@@ -38,6 +38,7 @@ mod properties;
 mod records;
 mod settings;
 mod signals;
+mod sink;
 mod surface;
 mod threaded;
 
