@@ -51,60 +51,99 @@ const fn option(
     default: Option<&'static str>,
     help: &'static str,
 ) -> OptionSpec {
-    OptionSpec {
-        name,
-        kind,
-        default,
-        repeated: false,
-        help,
-    }
+    OptionSpec { name, kind, default, repeated: false, help }
 }
 
 /// Every option, in the order of the README's table.
 pub const OPTIONS: &[OptionSpec] = &[
-    option("wasi_path", Kind::Text, None,
-        "The WASI program: a WebAssembly module, binary (.wasm) or text (.wat). Required."),
-    option("accessible_paths", Kind::List, None,
-        "Directories the program may use: a comma list of host[::guest][:ro]. None by default."),
-    option("args", Kind::Text, None,
-        "Arguments after the program's name, split as a shell would split them."),
+    option(
+        "wasi_path",
+        Kind::Text,
+        None,
+        "The WASI program: a WebAssembly module, binary (.wasm) or text (.wat). Required.",
+    ),
+    option(
+        "accessible_paths",
+        Kind::List,
+        None,
+        "Directories the program may use: a comma list of host[::guest][:ro]. None by default.",
+    ),
+    option(
+        "args",
+        Kind::Text,
+        None,
+        "Arguments after the program's name, split as a shell would split them.",
+    ),
     OptionSpec {
         repeated: true,
-        ..option("env", Kind::Text, None,
-            "An environment variable for the program, KEY=VALUE. May be given several times.")
+        ..option(
+            "env",
+            Kind::Text,
+            None,
+            "An environment variable for the program, KEY=VALUE. May be given several times.",
+        )
     },
-    option("inherit_env", Kind::List, None,
-        "Names of the host's environment variables that the program may see, a comma list."),
-    option("interval_sec", Kind::Integer, Some("1"),
-        "Seconds from one start of the program to the next."),
-    option("interval_nsec", Kind::Integer, Some("0"),
-        "Nanoseconds added to interval_sec."),
-    option("oneshot", Kind::Boolean, Some("false"),
-        "Run the program only once."),
-    option("bool", Kind::Boolean, Some("false"),
-        "The name of 'oneshot' in Fluent Bit up to 4.2.0."),
-    option("timeout", Kind::Time, None,
-        "Longest time for one run, waiting included; then it is stopped. No limit by default."),
-    option("memory_limit", Kind::Size, Some("256M"),
-        "Most memory the program may have."),
-    option("wasm_stack_size", Kind::Size, Some("1M"),
-        "The program's stack; smaller values are raised to 1M."),
-    option("wasm_heap_size", Kind::Size, None,
-        "Accepted for compatibility, without effect: see memory_limit."),
-    option("format", Kind::Text, Some("text"),
-        "'text': a line is the value of message_key. 'json': a line that is a JSON object is the record, any other is kept as text."),
-    option("message_key", Kind::Text, Some("wasi_stdout"),
-        "Key of a text record."),
-    option("parser", Kind::Text, None,
-        "Name of a parser for each line; a line it does not match is kept as text."),
-    option("buf_size", Kind::Size, Some("1M"),
-        "Longest line, in bytes."),
-    option("long_lines", Kind::Text, Some("split"),
-        "What becomes of a longer line: 'split' into several records, 'truncate' or 'drop'."),
-    option("stderr", Kind::Text, Some("log"),
-        "What becomes of the program's standard error: 'log' (some lines a second), 'record' (with the key 'stream') or 'discard'."),
-    option("pipe_size", Kind::Size, Some("1M"),
-        "Bytes of records that may wait for the engine before the program has to."),
+    option(
+        "inherit_env",
+        Kind::List,
+        None,
+        "Names of the host's environment variables that the program may see, a comma list.",
+    ),
+    option("interval_sec", Kind::Integer, Some("1"), "Seconds from one start of the program to the next."),
+    option("interval_nsec", Kind::Integer, Some("0"), "Nanoseconds added to interval_sec."),
+    option("oneshot", Kind::Boolean, Some("false"), "Run the program only once."),
+    option("bool", Kind::Boolean, Some("false"), "The name of 'oneshot' in Fluent Bit up to 4.2.0."),
+    option(
+        "timeout",
+        Kind::Time,
+        None,
+        "Longest time for one run, waiting included; then it is stopped. No limit by default.",
+    ),
+    option("memory_limit", Kind::Size, Some("256M"), "Most memory the program may have."),
+    option(
+        "wasm_stack_size",
+        Kind::Size,
+        Some("1M"),
+        "The program's stack; smaller values are raised to 1M.",
+    ),
+    option(
+        "wasm_heap_size",
+        Kind::Size,
+        None,
+        "Accepted for compatibility, without effect: see memory_limit.",
+    ),
+    option(
+        "format",
+        Kind::Text,
+        Some("text"),
+        "'text': a line is the value of message_key. 'json': a line that is a JSON object is the record, any other is kept as text.",
+    ),
+    option("message_key", Kind::Text, Some("wasi_stdout"), "Key of a text record."),
+    option(
+        "parser",
+        Kind::Text,
+        None,
+        "Name of a parser for each line; a line it does not match is kept as text.",
+    ),
+    option("buf_size", Kind::Size, Some("1M"), "Longest line, in bytes."),
+    option(
+        "long_lines",
+        Kind::Text,
+        Some("split"),
+        "What becomes of a longer line: 'split' into several records, 'truncate' or 'drop'.",
+    ),
+    option(
+        "stderr",
+        Kind::Text,
+        Some("log"),
+        "What becomes of the program's standard error: 'log' (some lines a second), 'record' (with the key 'stream') or 'discard'.",
+    ),
+    option(
+        "pipe_size",
+        Kind::Size,
+        Some("1M"),
+        "Bytes of records that may wait for the engine before the program has to.",
+    ),
 ];
 
 const MIN_STACK_BYTES: u64 = 1_000_000;
@@ -239,28 +278,18 @@ impl Config {
             timeout: reader.time("timeout")?,
             memory_limit_bytes: reader.size("memory_limit", MIN_MEMORY_BYTES, MAX_MEMORY_BYTES)?,
             // As the built-in does with its own minimum of 8192 bytes.
-            stack_bytes: reader
-                .size("wasm_stack_size", 0, MAX_STACK_BYTES)?
-                .max(MIN_STACK_BYTES),
+            stack_bytes: reader.size("wasm_stack_size", 0, MAX_STACK_BYTES)?.max(MIN_STACK_BYTES),
             format,
             message_key: reader.text("message_key").unwrap_or_default(),
             parser,
             line_limit_bytes: reader.length("buf_size", 1, MAX_LINE_BYTES)?,
             long_lines: reader.choice(
                 "long_lines",
-                &[
-                    ("split", LongLines::Split),
-                    ("truncate", LongLines::Truncate),
-                    ("drop", LongLines::Drop),
-                ],
+                &[("split", LongLines::Split), ("truncate", LongLines::Truncate), ("drop", LongLines::Drop)],
             )?,
             stderr: reader.choice(
                 "stderr",
-                &[
-                    ("log", StderrTo::Log),
-                    ("record", StderrTo::Record),
-                    ("discard", StderrTo::Discard),
-                ],
+                &[("log", StderrTo::Log), ("record", StderrTo::Record), ("discard", StderrTo::Discard)],
             )?,
             pipe_bytes: reader.length("pipe_size", 1, MAX_PIPE_BYTES)?,
             notes,
@@ -291,11 +320,7 @@ impl<P: Properties> Reader<'_, P> {
         items.filter(|item| !item.is_empty()).map(str::to_owned).collect()
     }
 
-    fn choice<T: Copy>(
-        &self,
-        name: &'static str,
-        choices: &[(&'static str, T)],
-    ) -> Result<T, ConfigError> {
+    fn choice<T: Copy>(&self, name: &'static str, choices: &[(&'static str, T)]) -> Result<T, ConfigError> {
         let value = self.text(name).unwrap_or_default();
         let found = choices.iter().find(|(word, _)| value.eq_ignore_ascii_case(word));
         found.map(|(_, choice)| *choice).ok_or_else(|| {
@@ -305,10 +330,8 @@ impl<P: Properties> Reader<'_, P> {
     }
 
     fn boolean(&self, name: &'static str) -> Result<bool, ConfigError> {
-        let words = [
-            ("true", true), ("on", true), ("yes", true),
-            ("false", false), ("off", false), ("no", false),
-        ];
+        let words =
+            [("true", true), ("on", true), ("yes", true), ("false", false), ("off", false), ("no", false)];
         self.choice(name, &words)
     }
 
@@ -395,11 +418,7 @@ impl<P: Properties> Reader<'_, P> {
 }
 
 fn invalid(option: &'static str, value: String, allowed: String) -> ConfigError {
-    ConfigError::Invalid {
-        option,
-        value,
-        allowed,
-    }
+    ConfigError::Invalid { option, value, allowed }
 }
 
 /// The host's sizes: decimal, with K, KB, M, MB, G or GB, and fractions (`flb_utils_size_to_bytes`).
@@ -450,11 +469,7 @@ fn parse_preopen(item: &str) -> Option<Preopen> {
     if host.is_empty() || guest.is_empty() {
         return None;
     }
-    Some(Preopen {
-        host: host.into(),
-        guest: guest.to_owned(),
-        writable,
-    })
+    Some(Preopen { host: host.into(), guest: guest.to_owned(), writable })
 }
 
 #[cfg(test)]
@@ -548,8 +563,14 @@ mod tests {
     #[test]
     fn sizes_and_times_are_the_hosts() {
         for (text, bytes) in [
-            ("0", 0), ("4096", 4096), ("8k", 8_000), ("8KB", 8_000), ("1.5M", 1_500_000),
-            ("2mb", 2_000_000), ("1G", 1_000_000_000), ("0.000000001G", 1),
+            ("0", 0),
+            ("4096", 4096),
+            ("8k", 8_000),
+            ("8KB", 8_000),
+            ("1.5M", 1_500_000),
+            ("2mb", 2_000_000),
+            ("1G", 1_000_000_000),
+            ("0.000000001G", 1),
         ] {
             assert_eq!(parse_size(text), Some(bytes), "{text}");
         }
@@ -566,11 +587,8 @@ mod tests {
 
     #[test]
     fn directories_may_be_mapped_and_read_only() {
-        let preopen = |host: &str, guest: &str, writable| Preopen {
-            host: host.into(),
-            guest: guest.into(),
-            writable,
-        };
+        let preopen =
+            |host: &str, guest: &str, writable| Preopen { host: host.into(), guest: guest.into(), writable };
         let config = read(&[("accessible_paths", "/a , ./b::/data,/c:ro,/d::/e:ro,")]).unwrap();
         assert_eq!(
             config.preopens,

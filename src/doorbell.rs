@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::time::{
-    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
-    timerfd_settime,
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
 };
 
 /// Readable from the moment it is rung until it is cleared.
@@ -59,10 +58,7 @@ impl Alarm {
 
     /// Makes the descriptor readable in `delay` (not zero), instead of whenever it was set for before.
     pub fn set(&self, delay: Duration) {
-        let none = Timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
+        let none = Timespec { tv_sec: 0, tv_nsec: 0 };
         let time = Itimerspec {
             it_interval: none,
             it_value: Timespec {

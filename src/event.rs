@@ -97,8 +97,7 @@ impl Event {
     pub fn level(&self) -> Level {
         match self {
             Self::RunFailed { level, .. } | Self::StillFailing { level, .. } => *level,
-            Self::LostAtStop { .. }
-            | Self::RunnerFailed { .. } => Level::Error,
+            Self::LostAtStop { .. } | Self::RunnerFailed { .. } => Level::Error,
             Self::LongLines { counts, .. } if counts.lost_bytes > 0 => Level::Error,
             Self::LongLines { .. }
             | Self::GuestStderrLeftOut { .. }
@@ -111,9 +110,7 @@ impl Event {
             | Self::Recovered { .. }
             | Self::RunStopped { .. }
             | Self::GuestStderr { .. } => Level::Info,
-            Self::TicksSkipped { .. } | Self::Refused { .. } => {
-                Level::Debug
-            }
+            Self::TicksSkipped { .. } | Self::Refused { .. } => Level::Debug,
         }
     }
 }
@@ -121,10 +118,9 @@ impl Event {
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Compiling {
-                program,
-                size_bytes,
-            } => write!(f, "Compiling \"{program}\" ({size_bytes} bytes)."),
+            Self::Compiling { program, size_bytes } => {
+                write!(f, "Compiling \"{program}\" ({size_bytes} bytes).")
+            }
             Self::Compiled { program, took } => {
                 write!(f, "Compiled \"{program}\" in {took:.1?}.")
             }
@@ -142,11 +138,7 @@ impl fmt::Display for Event {
             Self::TicksSkipped { ticks } => {
                 write!(f, "Skipped {ticks} starts: the guest was still running.")
             }
-            Self::LongLines {
-                stream,
-                limit_bytes,
-                counts,
-            } => {
+            Self::LongLines { stream, limit_bytes, counts } => {
                 write!(
                     f,
                     "The guest wrote {} lines to its {stream} that were longer than buf_size ({limit_bytes} bytes); ",
@@ -161,14 +153,12 @@ impl fmt::Display for Event {
             Self::GuestStderrLeftOut { lines } => {
                 write!(f, "Left out {lines} more lines of the guest's stderr: too many in one second.")
             }
-            Self::Unparsed { parser, lines } => write!(
-                f,
-                "Parser \"{parser}\" did not match {lines} lines; they were kept as text."
-            ),
-            Self::Refused { records } => write!(
-                f,
-                "The engine did not take {records} records; they wait and will be offered again."
-            ),
+            Self::Unparsed { parser, lines } => {
+                write!(f, "Parser \"{parser}\" did not match {lines} lines; they were kept as text.")
+            }
+            Self::Refused { records } => {
+                write!(f, "The engine did not take {records} records; they wait and will be offered again.")
+            }
             Self::LostAtStop { records, bytes } => write!(
                 f,
                 "Lost {records} records ({bytes} bytes): the guest had written them, but the engine took no more before it stopped."

@@ -26,7 +26,7 @@
 //! # Unsafe code
 //! Only in [`host`], whose files are named for what they do, and in [`plugin::exports`].
 
-#![deny(unsafe_code)]
+#![deny(unsafe_code, clippy::multiple_unsafe_ops_per_block)]
 
 pub mod config;
 pub mod counters;

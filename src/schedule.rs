@@ -25,10 +25,7 @@ impl Schedule {
     /// A schedule whose first start is `now`.
     #[must_use]
     pub fn new(rhythm: Rhythm, now: Instant) -> Self {
-        Self {
-            rhythm,
-            next: Some(now),
-        }
+        Self { rhythm, next: Some(now) }
     }
 
     /// When the next run is due; `None` when there is no further one.

@@ -46,7 +46,9 @@ fn a_million_lines_arrive_complete_and_in_order() {
         Guest::new().numbered_lines("some text of a usual length, one call a line, ", 1_000_000),
     ] {
         let mut host = Scene::new().guest(&guest, &[ONCE]).neighbour().start();
-        host.wait_until("a million lines", |host| file_len(host) > 70_000_000 && host.lines().len() == 1_000_000);
+        host.wait_until("a million lines", |host| {
+            file_len(host) > 70_000_000 && host.lines().len() == 1_000_000
+        });
         let ended = host.stop();
         ended.assert_clean();
         let first = ended.lines().swap_remove(0);
@@ -63,7 +65,8 @@ fn file_len(host: &host::Running) -> u64 {
 #[test]
 fn a_paused_input_loses_nothing() {
     let guest = Guest::new().numbered_blocks("line", 100_000, 100);
-    let mut host = Scene::new().guest(&guest, &[ONCE, ("mem_buf_limit", "100k")]).after(&["-f", "0.2"]).start();
+    let mut host =
+        Scene::new().guest(&guest, &[ONCE, ("mem_buf_limit", "100k")]).after(&["-f", "0.2"]).start();
     // Each flush makes room for one more append of up to pipe_size.
     host.wait_until("all lines", |host| host.lines().len() >= 100_000);
     host.wait_for_log("pausing exec_wasi.0");

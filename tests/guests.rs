@@ -45,8 +45,16 @@ fn arguments_and_environment_arrive_as_given() {
     let scene = Scene::new().env("EXEC_WASI_TEST_SEEN", "yes").env("EXEC_WASI_TEST_HIDDEN", "no");
     let mut host = scene.guest(&guest, &options).start();
     let lines = host.wait_for_lines(8);
-    let expected =
-        ["guest0.wat", "--name", "two words", "a\"b", "EXEC_WASI_TEST_SEEN=yes", "TOKEN=a=b,c", "EMPTY=", "end"];
+    let expected = [
+        "guest0.wat",
+        "--name",
+        "two words",
+        "a\"b",
+        "EXEC_WASI_TEST_SEEN=yes",
+        "TOKEN=a=b,c",
+        "EMPTY=",
+        "end",
+    ];
     assert_eq!(text(&lines), expected);
 }
 
@@ -69,7 +77,10 @@ fn directories_are_mapped_and_read_only_ones_stay_as_they_are() {
     let lines = text(&host.wait_for_lines(5));
     // 69 is EROFS, 76 is ENOTCAPABLE, 63 is EPERM: the world outside is out of reach, whatever the error.
     assert_eq!(lines[0], "content");
-    assert!(lines[1].starts_with("errno") && lines[2].starts_with("errno") && lines[3].starts_with("errno"), "{lines:?}");
+    assert!(
+        lines[1].starts_with("errno") && lines[2].starts_with("errno") && lines[3].starts_with("errno"),
+        "{lines:?}"
+    );
     assert_eq!(lines[4], "end");
     assert_eq!(fs::read_to_string(host.scene.path("out/made")).unwrap(), "by the guest");
     assert!(!host.scene.path("data/new").exists());
@@ -90,7 +101,11 @@ fn a_directory_that_is_not_there_is_said_and_the_guest_starts_once_it_is() {
 #[test]
 fn an_exit_code_is_not_a_failure_of_the_input() {
     let guest = |code| Guest::new().out("before\n").exit(code).out("never\n");
-    let lines = run_until_logged(&guest(3), &[], "[ warn] [input:exec_wasi:exec_wasi.0] The guest exited with code 3.");
+    let lines = run_until_logged(
+        &guest(3),
+        &[],
+        "[ warn] [input:exec_wasi:exec_wasi.0] The guest exited with code 3.",
+    );
     assert_eq!(lines, ["before"]);
     let mut host = Scene::new().guest(&guest(0), &[ONCE]).start();
     host.wait_for_lines(1);
@@ -104,7 +119,10 @@ fn every_kind_of_trap_is_told_with_where_it_was_and_keeps_what_came_before() {
         ("unreachable", "wasm `unreachable` instruction executed"),
         ("(drop (i32.load (i32.const 0x7ffffff0)))", "out of bounds memory access"),
         ("(drop (i32.div_u (i32.const 1) (i32.load (i32.const 900))))", "integer divide by zero"),
-        ("(drop (i32.div_s (i32.const 0x80000000) (i32.sub (i32.load (i32.const 900)) (i32.const 1))))", "integer overflow"),
+        (
+            "(drop (i32.div_s (i32.const 0x80000000) (i32.sub (i32.load (i32.const 900)) (i32.const 1))))",
+            "integer overflow",
+        ),
         ("(drop (i32.trunc_f32_s (f32.const nan)))", "invalid conversion to integer"),
         ("(drop (call $recurse (i32.const 0)))", "call stack exhausted; it had reached wasm_stack_size"),
         ("(call_indirect (type $nothing) (i32.const 1))", "uninitialized element"),
@@ -114,12 +132,17 @@ fn every_kind_of_trap_is_told_with_where_it_was_and_keeps_what_came_before() {
         let lines = run_until_logged(&guest, &[], "The guest trapped: ");
         assert_eq!(lines, ["before", "part"], "{code}");
         let mut host = Scene::new().guest(&guest, &[ONCE]).start();
-        host.wait_for_log(&format!("[error] [input:exec_wasi:exec_wasi.0] The guest trapped: wasm trap: {reason}"));
-        host.wait_for_log(if code.contains("recurse") { "in guest!recurse (50 times)." } else { "in guest!start." });
+        host.wait_for_log(&format!(
+            "[error] [input:exec_wasi:exec_wasi.0] The guest trapped: wasm trap: {reason}"
+        ));
+        host.wait_for_log(if code.contains("recurse") {
+            "in guest!recurse (50 times)."
+        } else {
+            "in guest!start."
+        });
         host.stop().assert_clean();
     }
 }
-
 
 #[test]
 fn a_guest_that_takes_too_long_is_stopped_whatever_it_does() {
@@ -137,7 +160,9 @@ fn a_guest_gets_no_more_memory_than_its_limit() {
     let guest = Guest::new().out("before\n").raw(grow);
     let message = "it had reached memory_limit (10000000 bytes)";
     assert_eq!(run_until_logged(&guest, &[("memory_limit", "10M")], message), ["before"]);
-    let fits = Guest::new().raw("(if (i32.eq (memory.grow (i32.const 140)) (i32.const -1)) (then unreachable))").out("fits\n");
+    let fits = Guest::new()
+        .raw("(if (i32.eq (memory.grow (i32.const 140)) (i32.const -1)) (then unreachable))")
+        .out("fits\n");
     let mut host = Scene::new().guest(&fits, &[ONCE, ("memory_limit", "10M")]).start();
     host.wait_for_lines(1);
     let guest = "(module (memory 200) (func (export \"_start\")))";
@@ -150,14 +175,16 @@ fn a_guest_gets_no_more_memory_than_its_limit() {
 #[test]
 fn a_guest_runs_at_its_interval_and_never_twice_at_a_time() {
     let guest = Guest::new().out("run\n");
-    let mut host = Scene::new().guest(&guest, &[("interval_sec", "0"), ("interval_nsec", "200000000")]).start();
+    let mut host =
+        Scene::new().guest(&guest, &[("interval_sec", "0"), ("interval_nsec", "200000000")]).start();
     host.wait_for_lines(6);
     let times: Vec<f64> = host.records().iter().map(|record| record.time).collect();
     let apart = (times[5] - times[0]) / 5.0;
     assert!((0.19..0.4).contains(&apart), "{apart}");
 
     let guest = Guest::new().out("begin\n").sleep_ms(500).out("end\n");
-    let mut host = Scene::new().guest(&guest, &[("interval_sec", "0"), ("interval_nsec", "100000000")]).start();
+    let mut host =
+        Scene::new().guest(&guest, &[("interval_sec", "0"), ("interval_nsec", "100000000")]).start();
     let lines = text(&host.wait_for_lines(6));
     assert_eq!(lines[..6], ["begin", "end", "begin", "end", "begin", "end"]);
 }

@@ -17,7 +17,10 @@ fn the_host_shows_our_name_and_options() {
         String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
     };
     let list = help(&["-h"]);
-    assert!(list.contains("exec_wasi") && list.contains("each line of output is a record (wasmtime)"), "{list}");
+    assert!(
+        list.contains("exec_wasi") && list.contains("each line of output is a record (wasmtime)"),
+        "{list}"
+    );
     let options = help(&["-i", "exec_wasi", "-h"]);
     for spec in flb_in_exec_wasi::config::OPTIONS {
         assert!(options.contains(spec.name), "{} is missing in:\n{options}", spec.name);
@@ -26,10 +29,7 @@ fn the_host_shows_our_name_and_options() {
 
 #[test]
 fn the_built_in_steps_aside_and_still_answers_to_its_new_name() {
-    let mut host = Scene::new()
-        .guest(&Guest::new().out("ours\n"), &[ONCE])
-        .neighbour()
-        .start();
+    let mut host = Scene::new().guest(&Guest::new().out("ours\n"), &[ONCE]).neighbour().start();
     assert_eq!(host.wait_for_lines(1), [b"ours"]);
     host.stop().assert_clean();
 }
@@ -65,9 +65,18 @@ fn a_missing_or_bad_option_stops_the_start_and_says_what_is_allowed() {
     let program = ("wasi_path", program.as_str());
     for (options, message) in [
         (vec![], "option \"wasi_path\" is not set: it names the WebAssembly program to run"),
-        (vec![program, ("timeout", "soon")], "option \"timeout\" can't be \"soon\": a time such as 30, 30s, 5m, 1h or 1d is needed."),
-        (vec![program, ("format", "xml")], "option \"format\" can't be \"xml\": allowed are \"text\", \"json\"."),
-        (vec![program, ("parser", "none")], "option \"parser\" can't be \"none\": the host has no parser of that name"),
+        (
+            vec![program, ("timeout", "soon")],
+            "option \"timeout\" can't be \"soon\": a time such as 30, 30s, 5m, 1h or 1d is needed.",
+        ),
+        (
+            vec![program, ("format", "xml")],
+            "option \"format\" can't be \"xml\": allowed are \"text\", \"json\".",
+        ),
+        (
+            vec![program, ("parser", "none")],
+            "option \"parser\" can't be \"none\": the host has no parser of that name",
+        ),
     ] {
         let ended = Scene::new().input("exec_wasi", &options).start().wait();
         assert!(!ended.status.success());
@@ -85,7 +94,12 @@ fn loading_into_a_process_that_is_no_fluent_bit_does_no_harm() {
         eprintln!("skipped: there is no python3 to load the library into");
         return;
     };
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "fine\n", "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "fine\n",
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 #[test]

@@ -58,7 +58,10 @@ fn a_line_longer_than_buf_size_is_split_truncated_or_dropped_and_said() {
     let (records, log) = run(guest(), &options("split"), 5);
     let (x, y) = ([b'x'; 10], [b'y'; 10]);
     assert_eq!(lines(&records), [&x[..], &x, b"xxxxx", b"short", &y]);
-    assert!(log.contains("1 lines to its stdout that were longer than buf_size (10 bytes); they were split"), "{log}");
+    assert!(
+        log.contains("1 lines to its stdout that were longer than buf_size (10 bytes); they were split"),
+        "{log}"
+    );
 
     let (records, log) = run(guest(), &options("truncate"), 3);
     assert_eq!(lines(&records), [&x[..], b"short", &y]);
@@ -86,9 +89,8 @@ fn message_key_names_the_line() {
 
 #[test]
 fn json_objects_are_records_and_other_lines_stay_text() {
-    let guest = Guest::new().out(
-        "{\"z\":1,\"a\":[true,null,-2.5],\"n\":18446744073709551615}\nplain\n{\"open\":\n[1]\n",
-    );
+    let guest = Guest::new()
+        .out("{\"z\":1,\"a\":[true,null,-2.5],\"n\":18446744073709551615}\nplain\n{\"open\":\n[1]\n");
     let (records, _) = run(guest, &[("format", "json")], 4);
     assert_eq!(records[0].body.to_string(), r#"{"z": 1, "a": [true, nil, -2.5], "n": 18446744073709551615}"#);
     assert_eq!(lines(&records[1..]), [&b"plain"[..], b"{\"open\":", b"[1]"]);

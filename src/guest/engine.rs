@@ -72,10 +72,7 @@ impl GuestEngine {
 
     /// Runs a guest's future so that it can be interrupted whenever it computes.
     pub fn interruptible<F: Future>(&self, guest: F) -> Interruptible<'_, F> {
-        Interruptible {
-            guest: Box::pin(guest),
-            ticker: &self.ticker,
-        }
+        Interruptible { guest: Box::pin(guest), ticker: &self.ticker }
     }
 }
 
@@ -130,13 +127,9 @@ impl Ticker {
     fn start(engine: Engine) -> std::io::Result<Self> {
         let shared = Arc::new(Ticking::default());
         let ticking = Arc::clone(&shared);
-        let thread = std::thread::Builder::new()
-            .name("exec_wasi-epoch".into())
-            .spawn(move || ticking.run(&engine))?;
-        Ok(Self {
-            shared,
-            thread: Some(thread),
-        })
+        let thread =
+            std::thread::Builder::new().name("exec_wasi-epoch".into()).spawn(move || ticking.run(&engine))?;
+        Ok(Self { shared, thread: Some(thread) })
     }
 
     fn enter(&self) {

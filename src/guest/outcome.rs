@@ -61,11 +61,7 @@ impl Outcome {
         } else {
             None
         };
-        Self::Trapped {
-            reason,
-            backtrace,
-            limit,
-        }
+        Self::Trapped { reason, backtrace, limit }
     }
 
     /// Whether the run did what it should.
@@ -87,11 +83,7 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Exited { code } => write!(f, "the guest exited with code {code}"),
-            Self::Trapped {
-                reason,
-                backtrace,
-                limit,
-            } => {
+            Self::Trapped { reason, backtrace, limit } => {
                 write!(f, "the guest trapped: {reason}")?;
                 if let Some(limit) = limit {
                     write!(f, "; it had reached {limit}")?;

@@ -21,7 +21,12 @@ pub fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
 }
 
 /// Runs a module's `_start` to its end. Dropping the future ends the guest.
-pub async fn run(engine: &GuestEngine, module: &InstancePre<State>, config: &Config, state: State) -> Outcome {
+pub async fn run(
+    engine: &GuestEngine,
+    module: &InstancePre<State>,
+    config: &Config,
+    state: State,
+) -> Outcome {
     let mut store = Store::new(&engine.engine, state);
     store.limiter(|state| &mut state.limits);
     store.set_epoch_deadline(1);
@@ -33,9 +38,9 @@ pub async fn run(engine: &GuestEngine, module: &InstancePre<State>, config: &Con
             return match Outcome::of_error(&error, limits, config.memory_limit_bytes) {
                 // A start function ran; anything else never got so far.
                 outcome @ Outcome::Trapped { limit: None, .. } if error.is::<wasmtime::Trap>() => outcome,
-                Outcome::Trapped { limit: Some(limit), .. } => Outcome::NotStarted {
-                    reason: format!("it needs more than {limit} allows"),
-                },
+                Outcome::Trapped { limit: Some(limit), .. } => {
+                    Outcome::NotStarted { reason: format!("it needs more than {limit} allows") }
+                }
                 Outcome::Trapped { .. } => Outcome::NotStarted { reason: causes(&error) },
                 outcome => outcome,
             };

@@ -83,7 +83,8 @@ impl Sleep {
         let events = place(memory, events, EVENT_BYTES, 8)?;
         let written = place(memory, written, 4, 4)?;
         let subscription = &memory[at..at + SUBSCRIPTION_BYTES];
-        let number = |at: usize| u64::from_le_bytes(subscription[at..at + 8].try_into().expect("eight bytes"));
+        let number =
+            |at: usize| u64::from_le_bytes(subscription[at..at + 8].try_into().expect("eight bytes"));
         let time = Duration::from_nanos(number(SUBSCRIPTION_TIMEOUT));
         let is_relative_clock = subscription[SUBSCRIPTION_TAG] == 0
             && subscription[SUBSCRIPTION_FLAGS..SUBSCRIPTION_FLAGS + 2] == [0, 0];

@@ -86,17 +86,18 @@ pub struct ProgramFile {
 impl ProgramFile {
     /// The program in the file at `path`; nothing is opened yet.
     pub fn new(path: &Path) -> Self {
-        Self {
-            path: path.to_owned(),
-            last: None,
-        }
+        Self { path: path.to_owned(), last: None }
     }
 
     /// The program as the file holds it now. Waits while it is compiled.
     ///
     /// # Errors
     /// When the file can't be read, or holds no program that can run here.
-    pub async fn current(&mut self, engine: &Arc<GuestEngine>, pipe: &Pipe) -> Result<Arc<Program>, LoadError> {
+    pub async fn current(
+        &mut self,
+        engine: &Arc<GuestEngine>,
+        pipe: &Pipe,
+    ) -> Result<Arc<Program>, LoadError> {
         let slot = match self.refresh(engine) {
             Ok(slot) => slot,
             Err(error) => return Err(self.error(&error.to_string())),
@@ -166,10 +167,7 @@ async fn compile(engine: &Arc<GuestEngine>, path: &Path, content: Vec<u8>, pipe:
     let program = path.display().to_string();
     let mentioned = content.len() >= WORTH_MENTIONING_BYTES;
     if mentioned {
-        pipe.post(Event::Compiling {
-            program: program.clone(),
-            size_bytes: content.len(),
-        });
+        pipe.post(Event::Compiling { program: program.clone(), size_bytes: content.len() });
     }
     let begun = Instant::now();
     let (done, result) = oneshot::channel();

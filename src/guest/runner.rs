@@ -64,18 +64,12 @@ impl Runner {
             let pipe = Arc::clone(&job.pipe);
             // A defect of ours must neither end the agent nor stay unsaid.
             if catch_unwind(AssertUnwindSafe(|| run(job, cancelled))).is_err() {
-                pipe.post(Event::RunnerFailed {
-                    what: "the guest's thread panicked".into(),
-                });
+                pipe.post(Event::RunnerFailed { what: "the guest's thread panicked".into() });
             }
             pipe.finish();
             drop(end);
         })?;
-        Ok(Self {
-            cancel: Some(cancel),
-            ended,
-            thread: Some(thread),
-        })
+        Ok(Self { cancel: Some(cancel), ended, thread: Some(thread) })
     }
 
     /// Tells the guest to stop, without waiting for it.
@@ -108,9 +102,7 @@ fn run(job: Job, cancelled: oneshot::Receiver<()>) {
 }
 
 fn fail(job: &Job, reason: &str) {
-    job.pipe.post(Event::RunnerFailed {
-        what: format!("the WebAssembly runtime can't start: {reason}"),
-    });
+    job.pipe.post(Event::RunnerFailed { what: format!("the WebAssembly runtime can't start: {reason}") });
 }
 
 /// The state of a guest's thread.
@@ -264,16 +256,8 @@ impl Health {
             let times = failure.times;
             return Some(Event::StillFailing { what, times, level });
         }
-        let told = Event::RunFailed {
-            what: what.clone(),
-            level,
-        };
-        self.failure = Some(Failure {
-            what,
-            times: 1,
-            all,
-            told: now,
-        });
+        let told = Event::RunFailed { what: what.clone(), level };
+        self.failure = Some(Failure { what, times: 1, all, told: now });
         Some(told)
     }
 }

@@ -44,10 +44,7 @@ impl State {
         for preopen in &config.preopens {
             open(&mut wasi, preopen)?;
         }
-        Ok(Self {
-            wasi: wasi.build_p1(),
-            limits: Limits::new(config.memory_limit_bytes),
-        })
+        Ok(Self { wasi: wasi.build_p1(), limits: Limits::new(config.memory_limit_bytes) })
     }
 }
 
@@ -58,11 +55,7 @@ fn program_name(config: &Config) -> String {
 }
 
 fn open(wasi: &mut WasiCtxBuilder, preopen: &Preopen) -> Result<(), String> {
-    let permissions = if preopen.writable {
-        FsPerms::ReadWrite
-    } else {
-        FsPerms::ReadOnly
-    };
+    let permissions = if preopen.writable { FsPerms::ReadWrite } else { FsPerms::ReadOnly };
     match wasi.preopened_dir(&preopen.host, &preopen.guest, permissions) {
         Ok(_) => Ok(()),
         Err(error) => Err(format!(

@@ -194,11 +194,7 @@ impl Records {
             self.reported = Some(Instant::now());
             self.counters.long_lines.add(counts.lines);
             self.counters.long_line_lost_bytes.add(counts.lost_bytes);
-            pipe.post(Event::LongLines {
-                stream: self.name,
-                limit_bytes: self.limit_bytes,
-                counts,
-            });
+            pipe.post(Event::LongLines { stream: self.name, limit_bytes: self.limit_bytes, counts });
         }
     }
 }
@@ -238,9 +234,7 @@ impl LogLines {
 }
 
 fn stderr_line(line: &[u8]) -> Event {
-    Event::GuestStderr {
-        line: String::from_utf8_lossy(line).into_owned(),
-    }
+    Event::GuestStderr { line: String::from_utf8_lossy(line).into_owned() }
 }
 
 impl IsTerminal for GuestStream {
@@ -251,10 +245,7 @@ impl IsTerminal for GuestStream {
 
 impl StdoutStream for GuestStream {
     fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
-        Box::new(AsyncGuestStream {
-            stream: self.clone(),
-            waiting: None,
-        })
+        Box::new(AsyncGuestStream { stream: self.clone(), waiting: None })
     }
 
     fn p2_stream(&self) -> Box<dyn OutputStream> {
@@ -302,12 +293,15 @@ struct AsyncGuestStream {
 }
 
 impl AsyncWrite for AsyncGuestStream {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         while !self.stream.has_room() {
             let stream = self.stream.clone();
-            let waiting = self
-                .waiting
-                .get_or_insert_with(|| Box::pin(async move { stream.pipe.room().await }));
+            let waiting =
+                self.waiting.get_or_insert_with(|| Box::pin(async move { stream.pipe.room().await }));
             ready!(waiting.as_mut().poll(context));
             self.waiting = None;
         }

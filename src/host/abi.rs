@@ -6,6 +6,7 @@
     missing_docs,
     unreachable_pub,
     dead_code,
+    clippy::allow_attributes_without_reason,
     reason = "generated from include/flb_abi.h, with the host's own names"
 )]
 #[path = "bindings.rs"]

@@ -177,11 +177,7 @@ impl Input {
         config: *mut abi::flb_config,
         functions: &'static Functions,
     ) -> Option<Self> {
-        NonNull::new(raw).map(|raw| Self {
-            raw,
-            config,
-            functions,
-        })
+        NonNull::new(raw).map(|raw| Self { raw, config, functions })
     }
 
     /// The host's functions.
@@ -228,7 +224,10 @@ impl Input {
     }
 
     /// Gives the host what it passes to the callbacks from now on.
-    pub fn set_context(&self, context: *mut c_void) {
+    ///
+    /// # Safety
+    /// It must be what those callbacks take it for, until the last of them has returned.
+    pub unsafe fn set_context(&self, context: *mut c_void) {
         // SAFETY: the instance is valid inside a callback; the host only stores the pointer.
         unsafe { (self.functions.flb_input_set_context)(self.raw.as_ptr(), context) };
     }
@@ -301,11 +300,7 @@ impl Input {
         let get = functions.flb_input_get_cmt_instance?;
         // SAFETY: the instance is valid inside a callback.
         let context = NonNull::new(unsafe { get(self.raw.as_ptr()) })?;
-        Some(Metrics {
-            context,
-            create: functions.cmt_counter_create?,
-            set: functions.cmt_counter_set?,
-        })
+        Some(Metrics { context, create: functions.cmt_counter_create?, set: functions.cmt_counter_set? })
     }
 }
 
@@ -345,12 +340,7 @@ impl Parser {
         let seconds = u64::try_from(time.tm.tv_sec).unwrap_or(0);
         let nanos = u32::try_from(time.tm.tv_nsec).unwrap_or(0);
         let since = Duration::new(seconds, nanos.min(999_999_999));
-        Some(Parsed {
-            map,
-            len,
-            time: (!since.is_zero()).then(|| UNIX_EPOCH + since),
-            free: self.free,
-        })
+        Some(Parsed { map, len, time: (!since.is_zero()).then(|| UNIX_EPOCH + since), free: self.free })
     }
 }
 

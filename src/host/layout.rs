@@ -75,10 +75,8 @@ impl Detection {
         let Self::Unknown { sizes } = self else {
             return None;
         };
-        let known: Vec<String> = GENERATIONS
-            .iter()
-            .map(|(size, _, releases)| format!("{size} ({releases})"))
-            .collect();
+        let known: Vec<String> =
+            GENERATIONS.iter().map(|(size, _, releases)| format!("{size} ({releases})")).collect();
         Some(format!(
             "unsupported Fluent Bit: its input plugin struct has {sizes:?} bytes, known are {}; \
              use a release of this plugin that knows this host",
@@ -110,11 +108,7 @@ pub fn detect(symbols: &Symbols) -> Detection {
         } else {
             size_of::<abi::flb_config_map_96>()
         },
-        wire: if has(c"flb_log_event_encoder_init") {
-            WireFormat::Metadata
-        } else {
-            WireFormat::Legacy
-        },
+        wire: if has(c"flb_log_event_encoder_init") { WireFormat::Metadata } else { WireFormat::Legacy },
     })
 }
 

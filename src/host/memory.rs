@@ -14,19 +14,13 @@ pub fn read(address: usize, buf: &mut [u8]) -> usize {
             break;
         };
         let len = (PAGE - at % PAGE).min(buf.len() - done);
-        let local = libc::iovec {
-            iov_base: buf[done..].as_mut_ptr().cast(),
-            iov_len: len,
-        };
-        let remote = libc::iovec {
-            iov_base: at as *mut libc::c_void,
-            iov_len: len,
-        };
+        let local = libc::iovec { iov_base: buf[done..].as_mut_ptr().cast(), iov_len: len };
+        let remote = libc::iovec { iov_base: at as *mut libc::c_void, iov_len: len };
+        // SAFETY: takes nothing and can't fail.
+        let this = unsafe { libc::getpid() };
         // SAFETY: the local vector lies within `buf`; the remote one is only read, by the kernel, which
         // answers EFAULT where nothing is mapped.
-        let copied = unsafe {
-            libc::process_vm_readv(libc::getpid(), &raw const local, 1, &raw const remote, 1, 0)
-        };
+        let copied = unsafe { libc::process_vm_readv(this, &raw const local, 1, &raw const remote, 1, 0) };
         match usize::try_from(copied) {
             Ok(copied) if copied == len => done += len,
             Ok(copied) => return done + copied,

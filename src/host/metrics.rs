@@ -27,11 +27,7 @@ impl Published {
             metrics.set(counter, &instance, 0);
             counters.push((counter, 0));
         }
-        Some(Self {
-            metrics,
-            instance,
-            counters,
-        })
+        Some(Self { metrics, instance, counters })
     }
 
     /// Publishes what has changed.

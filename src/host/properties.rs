@@ -94,16 +94,10 @@ mod tests {
         more: [usize; 9],
     }
 
-    fn with_properties<T>(
-        given: &[(&CStr, &CStr)],
-        check: impl FnOnce(usize, &[flb_kv]) -> T,
-    ) -> T {
+    fn with_properties<T>(given: &[(&CStr, &CStr)], check: impl FnOnce(usize, &[flb_kv]) -> T) -> T {
         let mut instance = Box::new(Instance {
             noise: [0x1000, 8, usize::MAX, 3, 0, 1, 2],
-            properties: mk_list {
-                prev: ptr::null_mut(),
-                next: ptr::null_mut(),
-            },
+            properties: mk_list { prev: ptr::null_mut(), next: ptr::null_mut() },
             more: [5; 9],
         });
         let mut pairs: Vec<flb_kv> = given
@@ -111,10 +105,7 @@ mod tests {
             .map(|(key, val)| flb_kv {
                 key: key.as_ptr().cast_mut(),
                 val: val.as_ptr().cast_mut(),
-                _head: mk_list {
-                    prev: ptr::null_mut(),
-                    next: ptr::null_mut(),
-                },
+                _head: mk_list { prev: ptr::null_mut(), next: ptr::null_mut() },
             })
             .collect();
         let head = &raw mut instance.properties;

@@ -69,8 +69,9 @@ pub struct Image {
 
 /// The image that `address` lies in.
 #[must_use]
-pub fn image_of(address: *const c_void) -> Option<Image> {
+pub fn image_of(address: usize) -> Option<Image> {
     let mut info = empty_info();
+    let address = ptr::without_provenance::<c_void>(address);
     // SAFETY: `dladdr` only compares the address; the result is a variable of ours.
     let found = unsafe { libc::dladdr(address, &raw mut info) };
     if found == 0 || info.dli_fbase.is_null() {
@@ -80,14 +81,9 @@ pub fn image_of(address: *const c_void) -> Option<Image> {
         String::new()
     } else {
         // SAFETY: the name belongs to the dynamic linker and ends in NUL; it is copied at once.
-        unsafe { CStr::from_ptr(info.dli_fname.cast::<c_char>()) }
-            .to_string_lossy()
-            .into_owned()
+        unsafe { CStr::from_ptr(info.dli_fname.cast::<c_char>()) }.to_string_lossy().into_owned()
     };
-    Some(Image {
-        base: info.dli_fbase as usize,
-        file,
-    })
+    Some(Image { base: info.dli_fbase as usize, file })
 }
 
 fn empty_info() -> libc::Dl_info {

@@ -57,7 +57,7 @@ pub fn take_name(symbols: &Symbols, ours: *const c_void) -> Takeover {
 fn rename(built_in: *const c_void) -> Result<(), String> {
     let name_field = built_in.addr() + offset_of!(flb_input_plugin_head, name);
     let [name] = memory::words::<1>(name_field).ok_or("its registration can't be read")?;
-    let image = |address: usize| image_of(address as *const c_void).map(|image| image.base);
+    let image = |address: usize| image_of(address).map(|image| image.base);
     if image(name).is_none() || image(name) != image(built_in.addr()) {
         return Err("its name isn't part of the host's image".into());
     }
@@ -144,11 +144,7 @@ fn parse_mapping(line: &str, address: usize) -> Option<i32> {
     if !(start..end).contains(&address) {
         return None;
     }
-    let rights = [
-        ('r', libc::PROT_READ),
-        ('w', libc::PROT_WRITE),
-        ('x', libc::PROT_EXEC),
-    ];
+    let rights = [('r', libc::PROT_READ), ('w', libc::PROT_WRITE), ('x', libc::PROT_EXEC)];
     let given = rest.split(' ').next()?;
     let bits = rights.iter().filter(|(letter, _)| given.contains(*letter));
     Some(bits.fold(0, |all, (_, bit)| all | bit))
@@ -161,10 +157,7 @@ mod tests {
     #[test]
     fn a_mapping_tells_its_protection() {
         let line = "55d0c8a00000-55d0c8b00000 r-xp 00000000 08:01 123  /usr/bin/host";
-        assert_eq!(
-            parse_mapping(line, 0x55d0_c8a0_0010),
-            Some(libc::PROT_READ | libc::PROT_EXEC)
-        );
+        assert_eq!(parse_mapping(line, 0x55d0_c8a0_0010), Some(libc::PROT_READ | libc::PROT_EXEC));
         assert_eq!(parse_mapping(line, 0x55d0_c8b0_0000), None);
         assert_eq!(parse_mapping("nonsense", 1), None);
     }

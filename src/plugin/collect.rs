@@ -189,9 +189,7 @@ impl Delivery {
             }
             if self.append(&batch) == Err(Refused) {
                 self.counters.refused_appends.add(1);
-                self.log(&Event::Refused {
-                    records: batch.records,
-                });
+                self.log(&Event::Refused { records: batch.records });
                 *lock(&self.refused) = Some(batch);
                 return Look::Refused;
             }
@@ -243,10 +241,7 @@ impl Delivery {
         batch.bytes = parsed;
         if unparsed > 0 {
             self.counters.unparsed_lines.add(unparsed);
-            self.log(&Event::Unparsed {
-                parser: name.to_owned(),
-                lines: unparsed,
-            });
+            self.log(&Event::Unparsed { parser: name.to_owned(), lines: unparsed });
         }
     }
 

@@ -153,7 +153,8 @@ unsafe extern "C" fn cb_init(raw: *mut flb_input_instance, config: *mut flb_conf
         };
         match Instance::init(call) {
             Some(instance) => {
-                input.set_context(into_host(instance));
+                // SAFETY: what the callbacks expect, and alive until `cb_exit`.
+                unsafe { input.set_context(into_host(instance)) };
                 0
             }
             None => -1,
@@ -162,7 +163,11 @@ unsafe extern "C" fn cb_init(raw: *mut flb_input_instance, config: *mut flb_conf
 }
 
 /// The same thread, when every plugin of the configuration has been initialised: the guest starts.
-unsafe extern "C" fn cb_pre_run(_: *mut flb_input_instance, _: *mut flb_config, context: *mut c_void) -> c_int {
+unsafe extern "C" fn cb_pre_run(
+    _: *mut flb_input_instance,
+    _: *mut flb_config,
+    context: *mut c_void,
+) -> c_int {
     guard("cb_pre_run", 0, || {
         // SAFETY: the host passes what `cb_init` gave it, between `cb_init` and `cb_exit`.
         if let Some(instance) = unsafe { borrow(context) } {
@@ -173,7 +178,11 @@ unsafe extern "C" fn cb_pre_run(_: *mut flb_input_instance, _: *mut flb_config, 
 }
 
 /// The same thread, when the guest's thread has rung. Never blocks, always 0.
-unsafe extern "C" fn cb_collect(_: *mut flb_input_instance, _: *mut flb_config, context: *mut c_void) -> c_int {
+unsafe extern "C" fn cb_collect(
+    _: *mut flb_input_instance,
+    _: *mut flb_config,
+    context: *mut c_void,
+) -> c_int {
     guard("cb_collect", 0, || {
         // SAFETY: as in `cb_pre_run`.
         if let Some(instance) = unsafe { borrow(context) } {
@@ -348,18 +357,14 @@ fn register(symbols: &Symbols) {
         // SAFETY: the library is still being loaded.
         unsafe { registration.fill(name, layout.as_ref().ok()) };
     }
-    let plugin = Plugin {
-        name: name.to_str().expect("our names are ASCII"),
-        functions,
-        layout,
-    };
+    let plugin = Plugin { name: name.to_str().expect("our names are ASCII"), functions, layout };
     // The constructor runs once per mapped library, so the cell is empty.
     let _ = PLUGIN.set(plugin);
 }
 
 fn choose_name(symbols: &Symbols, functions: &Functions) -> &'static CStr {
     let ours: *const c_void = (&raw const in_exec_wasi_plugin).cast();
-    let file = image_of(ours).map(|image| image.file).unwrap_or_default();
+    let file = image_of(ours.addr()).map(|image| image.file).unwrap_or_default();
     if Path::new(&file).file_name().is_some_and(|name| name == "flb-in_wasi.so") {
         return c"wasi";
     }

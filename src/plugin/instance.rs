@@ -58,13 +58,7 @@ impl Instance {
     }
 
     fn prepare(started: Started) -> Result<Box<Self>, String> {
-        let Started {
-            input,
-            plugin_name,
-            wire,
-            on_bell,
-            on_alarm,
-        } = started;
+        let Started { input, plugin_name, wire, on_bell, on_alarm } = started;
         let config = Config::from_properties(&input).map_err(|error| error.to_string())?;
         let parser = find_parser(&input, config.parser.as_deref())?;
         let prefix = log_prefix(plugin_name, &input);
@@ -95,17 +89,8 @@ impl Instance {
             alarm_collector: Some(alarm_collector),
             counters: Arc::clone(&counters),
         });
-        let job = Job {
-            name: input.name(),
-            config,
-            wire,
-            pipe,
-            counters,
-        };
-        Ok(Box::new(Self {
-            delivery,
-            guest: Mutex::new(Guest::Ready(Box::new(job))),
-        }))
+        let job = Job { name: input.name(), config, wire, pipe, counters };
+        Ok(Box::new(Self { delivery, guest: Mutex::new(Guest::Ready(Box::new(job))) }))
     }
 
     /// Every plugin is initialised: the guest's thread begins.
@@ -177,18 +162,14 @@ fn find_parser(input: &Input, name: Option<&str>) -> Result<Option<(String, Pars
         return Ok(None);
     };
     let invalid = |allowed: &str| {
-        ConfigError::Invalid {
-            option: "parser",
-            value: name.to_owned(),
-            allowed: allowed.to_owned(),
-        }
-        .to_string()
+        ConfigError::Invalid { option: "parser", value: name.to_owned(), allowed: allowed.to_owned() }
+            .to_string()
     };
     match input.parser(name) {
         Ok(parser) => Ok(Some((name.to_owned(), parser))),
-        Err(NoParser::Unknown) => Err(invalid(
-            "the host has no parser of that name (case matters; parsers come from parsers_file)",
-        )),
+        Err(NoParser::Unknown) => {
+            Err(invalid("the host has no parser of that name (case matters; parsers come from parsers_file)"))
+        }
         Err(NoParser::Unsupported) => Err(invalid("this host's parsers can't be reached")),
     }
 }

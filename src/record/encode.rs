@@ -87,11 +87,7 @@ impl Encoder {
             push_str(&mut frame, stream.as_bytes());
         }
         push_str(&mut frame, message_key.as_bytes());
-        Self {
-            wire,
-            format,
-            frame,
-        }
+        Self { wire, format, frame }
     }
 
     /// The records that follow were written at `time`.
@@ -138,9 +134,7 @@ mod tests {
     fn decode(wire: WireFormat, mut bytes: &[u8]) -> (rmpv::Value, rmpv::Value) {
         let value = rmpv::decode::read_value(&mut bytes).expect("a record is MessagePack");
         assert!(bytes.is_empty(), "exactly one record");
-        let rmpv::Value::Array(mut parts) = value else {
-            panic!("a record is an array")
-        };
+        let rmpv::Value::Array(mut parts) = value else { panic!("a record is an array") };
         assert_eq!(parts.len(), 2);
         let body = parts.pop().unwrap();
         let head = parts.pop().unwrap();
@@ -170,10 +164,8 @@ mod tests {
 
     #[test]
     fn a_json_object_is_the_body_and_anything_else_is_text() {
-        let (_, body) = decode(
-            WireFormat::Metadata,
-            &one(WireFormat::Metadata, Format::Json, b"{\"b\":1,\"a\":2}"),
-        );
+        let (_, body) =
+            decode(WireFormat::Metadata, &one(WireFormat::Metadata, Format::Json, b"{\"b\":1,\"a\":2}"));
         assert_eq!(body.to_string(), r#"{"b": 1, "a": 2}"#);
         for line in ["[1]", "{\"a\":1", "{\"a\":1} x", "12", "", "null"] {
             assert_eq!(
@@ -189,10 +181,7 @@ mod tests {
         let encoder = Encoder::new(WireFormat::Legacy, Format::Text, "m", Some("stderr"));
         let mut out = Vec::new();
         encoder.record(b"x", &mut out);
-        assert_eq!(
-            &out[WireFormat::Legacy.head_len()..],
-            b"\x82\xa6stream\xa6stderr\xa1m\xa1x"
-        );
+        assert_eq!(&out[WireFormat::Legacy.head_len()..], b"\x82\xa6stream\xa6stderr\xa1m\xa1x");
     }
 
     proptest! {

@@ -136,11 +136,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn frame(
-        blocks: &[&[u8]],
-        limit: usize,
-        policy: LongLines,
-    ) -> (Vec<Vec<u8>>, LongLineCounts) {
+    fn frame(blocks: &[&[u8]], limit: usize, policy: LongLines) -> (Vec<Vec<u8>>, LongLineCounts) {
         let mut lines = Lines::new(limit, policy);
         let mut out = Vec::new();
         for block in blocks {
@@ -188,10 +184,7 @@ mod tests {
     #[test]
     fn empty_lines_carriage_returns_and_nul_are_kept() {
         let (lines, _) = frame(&[b"\n\r\na\0b\n\n"], 10, LongLines::Split);
-        assert_eq!(
-            lines,
-            [b"".to_vec(), b"\r".to_vec(), b"a\0b".to_vec(), b"".to_vec()]
-        );
+        assert_eq!(lines, [b"".to_vec(), b"\r".to_vec(), b"a\0b".to_vec(), b"".to_vec()]);
     }
 
     #[test]
@@ -206,19 +199,12 @@ mod tests {
     }
 
     fn policies() -> impl Strategy<Value = LongLines> {
-        prop_oneof![
-            Just(LongLines::Split),
-            Just(LongLines::Truncate),
-            Just(LongLines::Drop)
-        ]
+        prop_oneof![Just(LongLines::Split), Just(LongLines::Truncate), Just(LongLines::Drop)]
     }
 
     /// Streams in which newlines, long and short lines are all likely.
     fn streams() -> impl Strategy<Value = Vec<u8>> {
-        proptest::collection::vec(
-            prop_oneof![3 => Just(b'a'), 1 => Just(b'\n'), 1 => any::<u8>()],
-            0..80,
-        )
+        proptest::collection::vec(prop_oneof![3 => Just(b'a'), 1 => Just(b'\n'), 1 => any::<u8>()], 0..80)
     }
 
     proptest! {

@@ -108,9 +108,7 @@ impl Guest {
                 .raw(&format!("(global.set $at (i32.const {at}))"))
                 .repeat(lines_per_block, |guest| {
                     guest
-                        .raw(&format!(
-                            "(memory.copy (global.get $at) (i32.const {line}) (i32.const {len}))"
-                        ))
+                        .raw(&format!("(memory.copy (global.get $at) (i32.const {line}) (i32.const {len}))"))
                         .raw(&format!("(global.set $at (i32.add (global.get $at) (i32.const {len})))"))
                         .raw(&format!("(call $count (i32.const {digits}))"))
                 })

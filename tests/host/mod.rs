@@ -34,7 +34,8 @@ pub fn host_version() -> (u32, u32, u32) {
     };
     let output = Command::new(program).arg("--version").output().expect("FLUENT_BIT can be run");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let version = text.split_whitespace().find_map(|word| word.strip_prefix('v')).expect("it says its version");
+    let version =
+        text.split_whitespace().find_map(|word| word.strip_prefix('v')).expect("it says its version");
     let mut numbers = version.split('.').map(|number| number.parse().expect("a number"));
     let mut next = || numbers.next().expect("three numbers");
     (next(), next(), next())
