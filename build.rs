@@ -1,18 +1,54 @@
 //! Link arguments of the plugin, the embedded host's C surface, and on demand a check of the bindings.
 
-#[path = "build/bindings.rs"]
-#[cfg(feature = "check-bindings")]
-mod bindings;
 #[path = "build/surface.rs"]
 mod surface;
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    // Our registration has the same name as the host's built-in: refer to our own (ABI notes, 9.5).
+    // The host's executable exports a symbol of our registration's name; refer to our own.
     println!("cargo::rustc-cdylib-link-arg=-Wl,-Bsymbolic");
-    // The host unmaps plugins at exit and on reload; our threads and statics must outlive that (D8).
+    // The host unmaps plugins at exit and on reload; our threads and statics must outlive that.
     println!("cargo::rustc-cdylib-link-arg=-Wl,-z,nodelete");
     surface::build_surfaces();
     #[cfg(feature = "check-bindings")]
     bindings::check();
+}
+
+/// Holds `src/host/bindings.rs` against `include/flb_abi.h`.
+///
+/// The generated file is kept in the repository, so that building needs no libclang. With the feature
+/// `check-bindings` it is generated anew and the build fails when the two differ; with the environment
+/// variable `UPDATE_BINDINGS=1` the kept file is replaced instead.
+#[cfg(feature = "check-bindings")]
+mod bindings {
+    const KEPT: &str = "src/host/bindings.rs";
+    const HEADER: &str = "include/flb_abi.h";
+
+    pub fn check() {
+        println!("cargo::rerun-if-changed={HEADER}");
+        println!("cargo::rerun-if-changed={KEPT}");
+        println!("cargo::rerun-if-env-changed=UPDATE_BINDINGS");
+        let fresh = bindgen::Builder::default()
+            .header(HEADER)
+            .allowlist_file(HEADER)
+            .allowlist_type("flb_.*|mk_list|cmt.*")
+            .use_core()
+            .layout_tests(true)
+            .derive_debug(false)
+            .prepend_enum_name(false)
+            .disable_header_comment()
+            .raw_line("// Made by bindgen from include/flb_abi.h; see build.rs. Not edited by hand.")
+            .generate()
+            .expect("bindgen reads include/flb_abi.h")
+            .to_string();
+        if std::env::var_os("UPDATE_BINDINGS").is_some() {
+            std::fs::write(KEPT, fresh).expect("src/host/bindings.rs can be written");
+            return;
+        }
+        let kept = std::fs::read_to_string(KEPT).unwrap_or_default();
+        assert!(
+            kept == fresh,
+            "{KEPT} is not what bindgen makes of {HEADER}: build with UPDATE_BINDINGS=1 to replace it"
+        );
+    }
 }

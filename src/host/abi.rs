@@ -14,7 +14,7 @@ mod bindings;
 
 pub use bindings::*;
 
-/// Offsets that the ABI notes (section 2) list for `struct flb_input_plugin`; the sizes are asserted in
+/// Offsets of `struct flb_input_plugin` (include/fluent-bit/flb_input.h); the sizes are asserted in
 /// the header itself.
 const _: () = {
     use std::mem::offset_of;

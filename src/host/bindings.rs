@@ -1,4 +1,4 @@
-// Made by bindgen from include/flb_abi.h; see build/bindings.rs. Not edited by hand.
+// Made by bindgen from include/flb_abi.h; see build.rs. Not edited by hand.
 
 pub type __time_t = ::core::ffi::c_long;
 pub type __syscall_slong_t = ::core::ffi::c_long;
@@ -99,14 +99,10 @@ pub type flb_input_collect_fn = ::core::option::Option<
         arg3: *mut ::core::ffi::c_void,
     ) -> ::core::ffi::c_int,
 >;
-pub type flb_input_context_fn = ::core::option::Option<
-    unsafe extern "C" fn(arg1: *mut ::core::ffi::c_void, arg2: *mut flb_config),
->;
+pub type flb_input_context_fn =
+    ::core::option::Option<unsafe extern "C" fn(arg1: *mut ::core::ffi::c_void, arg2: *mut flb_config)>;
 pub type flb_input_exit_fn = ::core::option::Option<
-    unsafe extern "C" fn(
-        arg1: *mut ::core::ffi::c_void,
-        arg2: *mut flb_config,
-    ) -> ::core::ffi::c_int,
+    unsafe extern "C" fn(arg1: *mut ::core::ffi::c_void, arg2: *mut flb_config) -> ::core::ffi::c_int,
 >;
 pub type flb_unused_fn = ::core::option::Option<unsafe extern "C" fn()>;
 #[repr(C)]
@@ -125,8 +121,7 @@ pub struct flb_input_plugin_head {
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
     ["Size of flb_input_plugin_head"][::core::mem::size_of::<flb_input_plugin_head>() - 72usize];
-    ["Alignment of flb_input_plugin_head"]
-        [::core::mem::align_of::<flb_input_plugin_head>() - 8usize];
+    ["Alignment of flb_input_plugin_head"][::core::mem::align_of::<flb_input_plugin_head>() - 8usize];
     ["Offset of field: flb_input_plugin_head::type_"]
         [::core::mem::offset_of!(flb_input_plugin_head, type_) - 0usize];
     ["Offset of field: flb_input_plugin_head::proxy"]
@@ -343,8 +338,7 @@ pub struct flb_test_in_formatter {
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
     ["Size of flb_test_in_formatter"][::core::mem::size_of::<flb_test_in_formatter>() - 48usize];
-    ["Alignment of flb_test_in_formatter"]
-        [::core::mem::align_of::<flb_test_in_formatter>() - 8usize];
+    ["Alignment of flb_test_in_formatter"][::core::mem::align_of::<flb_test_in_formatter>() - 8usize];
     ["Offset of field: flb_test_in_formatter::opaque"]
         [::core::mem::offset_of!(flb_test_in_formatter, opaque) - 0usize];
 };
@@ -551,10 +545,8 @@ pub struct flb_config_map_96 {
 const _: () = {
     ["Size of flb_config_map_96"][::core::mem::size_of::<flb_config_map_96>() - 96usize];
     ["Alignment of flb_config_map_96"][::core::mem::align_of::<flb_config_map_96>() - 8usize];
-    ["Offset of field: flb_config_map_96::type_"]
-        [::core::mem::offset_of!(flb_config_map_96, type_) - 0usize];
-    ["Offset of field: flb_config_map_96::name"]
-        [::core::mem::offset_of!(flb_config_map_96, name) - 8usize];
+    ["Offset of field: flb_config_map_96::type_"][::core::mem::offset_of!(flb_config_map_96, type_) - 0usize];
+    ["Offset of field: flb_config_map_96::name"][::core::mem::offset_of!(flb_config_map_96, name) - 8usize];
     ["Offset of field: flb_config_map_96::def_value"]
         [::core::mem::offset_of!(flb_config_map_96, def_value) - 16usize];
     ["Offset of field: flb_config_map_96::flags"]
@@ -563,8 +555,7 @@ const _: () = {
         [::core::mem::offset_of!(flb_config_map_96, set_property) - 28usize];
     ["Offset of field: flb_config_map_96::offset"]
         [::core::mem::offset_of!(flb_config_map_96, offset) - 32usize];
-    ["Offset of field: flb_config_map_96::desc"]
-        [::core::mem::offset_of!(flb_config_map_96, desc) - 40usize];
+    ["Offset of field: flb_config_map_96::desc"][::core::mem::offset_of!(flb_config_map_96, desc) - 40usize];
     ["Offset of field: flb_config_map_96::value"]
         [::core::mem::offset_of!(flb_config_map_96, value) - 48usize];
     ["Offset of field: flb_config_map_96::_head"]
@@ -589,8 +580,7 @@ const _: () = {
     ["Alignment of flb_config_map_104"][::core::mem::align_of::<flb_config_map_104>() - 8usize];
     ["Offset of field: flb_config_map_104::type_"]
         [::core::mem::offset_of!(flb_config_map_104, type_) - 0usize];
-    ["Offset of field: flb_config_map_104::name"]
-        [::core::mem::offset_of!(flb_config_map_104, name) - 8usize];
+    ["Offset of field: flb_config_map_104::name"][::core::mem::offset_of!(flb_config_map_104, name) - 8usize];
     ["Offset of field: flb_config_map_104::def_value"]
         [::core::mem::offset_of!(flb_config_map_104, def_value) - 16usize];
     ["Offset of field: flb_config_map_104::flags"]
@@ -615,14 +605,10 @@ pub type flb_input_get_property_fn = ::core::option::Option<
 pub type flb_input_set_context_fn = ::core::option::Option<
     unsafe extern "C" fn(arg1: *mut flb_input_instance, arg2: *mut ::core::ffi::c_void),
 >;
-pub type flb_input_name_fn = ::core::option::Option<
-    unsafe extern "C" fn(arg1: *mut flb_input_instance) -> *const ::core::ffi::c_char,
->;
+pub type flb_input_name_fn =
+    ::core::option::Option<unsafe extern "C" fn(arg1: *mut flb_input_instance) -> *const ::core::ffi::c_char>;
 pub type flb_input_log_check_fn = ::core::option::Option<
-    unsafe extern "C" fn(
-        arg1: *mut flb_input_instance,
-        arg2: ::core::ffi::c_int,
-    ) -> ::core::ffi::c_int,
+    unsafe extern "C" fn(arg1: *mut flb_input_instance, arg2: ::core::ffi::c_int) -> ::core::ffi::c_int,
 >;
 pub type flb_log_print_fn = ::core::option::Option<
     unsafe extern "C" fn(
@@ -642,10 +628,7 @@ pub type flb_input_set_collector_event_fn = ::core::option::Option<
     ) -> ::core::ffi::c_int,
 >;
 pub type flb_input_collector_fn = ::core::option::Option<
-    unsafe extern "C" fn(
-        arg1: ::core::ffi::c_int,
-        arg2: *mut flb_input_instance,
-    ) -> ::core::ffi::c_int,
+    unsafe extern "C" fn(arg1: ::core::ffi::c_int, arg2: *mut flb_input_instance) -> ::core::ffi::c_int,
 >;
 pub type flb_input_log_append_fn = ::core::option::Option<
     unsafe extern "C" fn(
@@ -667,10 +650,7 @@ pub type flb_input_log_append_records_fn = ::core::option::Option<
     ) -> ::core::ffi::c_int,
 >;
 pub type flb_parser_get_fn = ::core::option::Option<
-    unsafe extern "C" fn(
-        arg1: *const ::core::ffi::c_char,
-        arg2: *mut flb_config,
-    ) -> *mut flb_parser,
+    unsafe extern "C" fn(arg1: *const ::core::ffi::c_char, arg2: *mut flb_config) -> *mut flb_parser,
 >;
 pub type flb_parser_do_fn = ::core::option::Option<
     unsafe extern "C" fn(
@@ -682,9 +662,8 @@ pub type flb_parser_do_fn = ::core::option::Option<
         arg6: *mut flb_time,
     ) -> ::core::ffi::c_int,
 >;
-pub type flb_lib_free_fn = ::core::option::Option<
-    unsafe extern "C" fn(arg1: *mut ::core::ffi::c_void) -> ::core::ffi::c_int,
->;
+pub type flb_lib_free_fn =
+    ::core::option::Option<unsafe extern "C" fn(arg1: *mut ::core::ffi::c_void) -> ::core::ffi::c_int>;
 pub type flb_input_get_cmt_instance_fn =
     ::core::option::Option<unsafe extern "C" fn(arg1: *mut flb_input_instance) -> *mut cmt>;
 pub type cmt_counter_create_fn = ::core::option::Option<

@@ -2,7 +2,7 @@
 //!
 //! Fluent Bit copies a plugin's registration by the size its own build gives the struct, and that struct
 //! has changed four times. The size is read off the host's own built-in plugins, which every release
-//! exports; version strings are not asked (ABI notes, sections 2 and 3).
+//! exports; version strings are not asked.
 
 use std::ffi::CStr;
 

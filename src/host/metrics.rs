@@ -15,7 +15,7 @@ pub struct Published {
 
 impl Published {
     /// Creates every counter, at zero: a label that appears later would be added to a list that older
-    /// hosts don't lock (ABI notes, 4.3). `None` on a host without metrics.
+    /// hosts do not lock. `None` on a host without metrics.
     #[must_use]
     pub fn new(input: &Input) -> Option<Self> {
         let metrics = input.metrics()?;

@@ -6,7 +6,7 @@
 //!
 //! The host's exported registration, every copy of it that is registered and every later copy share one
 //! string literal, which nothing else uses. That literal is what changes: nine bytes, same length, in the
-//! host's read-only data (ABI notes, 9.2). Two ways to write there are tried: `/proc/self/mem`, which
+//! host's read-only data. Two ways to write there are tried: `/proc/self/mem`, which
 //! needs no change of protection, then making the page writable for the moment of the write.
 //!
 //! Where both are forbidden the built-in keeps its name, and we take another (`wasi`). Changing the name

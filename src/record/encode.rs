@@ -19,7 +19,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::json;
 
-/// The record format a host understands (ABI notes, section 7).
+/// The record format a host understands; it changed with Fluent Bit 2.1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WireFormat {
     /// `[time, body]`: Fluent Bit 2.0; later ones accept it too.

@@ -38,6 +38,19 @@ pub const MULT: c_int = bindings::FLB_CONFIG_MAP_MULT as c_int;
 /// `FLB_INPUT_THREADED`: the input gets a thread of its own unless `threaded` says otherwise.
 pub const THREADED: c_int = 1024;
 
+/// The layout that plugins don't know, as in surface.c.
+#[repr(C)]
+#[allow(non_camel_case_types, reason = "named as its siblings are")]
+struct flb_input_plugin_unknown {
+    head: flb_input_plugin_head,
+    cb_unheard_of: [usize; 16],
+    cb_pause: flb_input_context_fn,
+    cb_resume: flb_input_context_fn,
+    cb_exit: flb_input_exit_fn,
+    instance: *mut c_void,
+    _head: mk_list,
+}
+
 /// Bytes of `struct flb_input_plugin` in a host of this layout.
 pub const fn plugin_size(layout: Layout) -> usize {
     match layout {
@@ -46,8 +59,7 @@ pub const fn plugin_size(layout: Layout) -> usize {
         Layout::C => size_of::<flb_input_plugin_c>(),
         Layout::D => size_of::<flb_input_plugin_d>(),
         Layout::E => size_of::<flb_input_plugin_e>(),
-        // As in surface.c, which asserts it.
-        Layout::Unknown => 248,
+        Layout::Unknown => size_of::<flb_input_plugin_unknown>(),
     }
 }
 
@@ -60,6 +72,7 @@ const _: () = assert!(plugin_node_offset(Layout::A) == offset_of!(flb_input_plug
 const _: () = assert!(plugin_node_offset(Layout::B) == offset_of!(flb_input_plugin_b, _head));
 const _: () = assert!(plugin_node_offset(Layout::C) == offset_of!(flb_input_plugin_c, _head));
 const _: () = assert!(plugin_node_offset(Layout::D) == offset_of!(flb_input_plugin_d, _head));
+const _: () = assert!(plugin_node_offset(Layout::Unknown) == offset_of!(flb_input_plugin_unknown, _head));
 const _: () = assert!(plugin_node_offset(Layout::E) == offset_of!(flb_input_plugin_e, _head));
 
 /// A plugin's registration as this host reads it: what the layout calls by name, the rest absent.
@@ -118,8 +131,7 @@ impl Registration {
             Layout::C => callbacks!(flb_input_plugin_c),
             Layout::D => callbacks!(flb_input_plugin_d),
             Layout::E => callbacks!(flb_input_plugin_e, pre_exit = cb_pre_exit),
-            // A plugin can't have filled what it doesn't know.
-            Layout::Unknown => {}
+            Layout::Unknown => callbacks!(flb_input_plugin_unknown),
         }
         read
     }

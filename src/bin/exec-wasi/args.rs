@@ -182,3 +182,46 @@ fn text(word: OsString) -> Result<String, String> {
 fn host(name: &str) -> Option<&'static Host> {
     HOSTS.iter().find(|host| host.name == name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Args, String> {
+        parse(line.split_whitespace().map(OsString::from))
+    }
+
+    #[test]
+    fn properties_go_to_the_last_section_named() {
+        let args =
+            parsed("-e a.so -i x -p A=b=c -t T -o file -m T -p path=. -i y -vv -f 0.25").expect("a line");
+        let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        assert_eq!(args.inputs[0].properties, [pair("A", "b=c"), pair("tag", "T")]);
+        assert_eq!(args.inputs[1], Section::new("y"));
+        assert_eq!(args.outputs[0].properties, [pair("match", "T"), pair("path", ".")]);
+        assert_eq!((args.flush, args.log_level), (Duration::from_millis(250), TRACE));
+    }
+
+    #[test]
+    fn help_ends_the_line_where_it_stands() {
+        let args = parsed("-e a.so -h -i x --nonsense").expect("a line");
+        assert_eq!((args.task, args.plugins.len(), args.inputs.len()), (Task::Help, 1, 0));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        for (line, part) in [
+            ("-p a=b", "before any -i"),
+            ("-i x -p ab", "no '='"),
+            ("-o null", "no input"),
+            ("-i x -f 0", "above 0"),
+            ("-i x -f soon", "'soon'"),
+            ("-i x --host 9.9", "--list-hosts"),
+            ("-i x stray", "stray"),
+            ("-i", "argument"),
+        ] {
+            let error = parsed(line).expect_err(line);
+            assert!(error.contains(part), "{line}: {error}");
+        }
+    }
+}

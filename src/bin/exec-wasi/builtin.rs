@@ -6,12 +6,15 @@ use std::ptr;
 use rmpv::Value;
 
 use crate::abi::{flb_config, flb_input_instance};
+use crate::api;
 use crate::instance::Instance;
 use crate::log::{error, info, warning};
 use crate::records;
 
 /// State of a `dummy` input: its context.
 struct Dummy {
+    input: *mut flb_input_instance,
+    collector: c_int,
     body: Value,
     /// Records still to be made; `None` never ends.
     left: Option<u64>,
@@ -29,11 +32,11 @@ pub unsafe extern "C" fn dummy_init(
     // SAFETY: the engine passes its own instance.
     let instance = unsafe { Instance::from_host(ins) };
     match dummy(instance) {
-        Ok((dummy, nanoseconds)) => {
-            instance.set_context(Box::into_raw(Box::new(dummy)).cast());
+        Ok((mut dummy, nanoseconds)) => {
             let mut collectors = instance.collectors.lock().expect("no panic under it");
             let (seconds, rest) = (nanoseconds / 1_000_000_000, nanoseconds % 1_000_000_000);
-            collectors.add_time(seconds, rest, Some(dummy_collect));
+            dummy.collector = collectors.add_time(seconds, rest, Some(dummy_collect));
+            instance.set_context(Box::into_raw(Box::new(dummy)).cast());
             0
         }
         Err(error) => {
@@ -55,7 +58,8 @@ fn dummy(instance: &Instance) -> Result<(Dummy, i64), String> {
     };
     let rate = i64::try_from(number(c"rate", 1)?.max(1)).map_err(|error| error.to_string())?;
     let samples = number(c"samples", 0)?;
-    Ok((Dummy { body, left: (samples > 0).then_some(samples) }, 1_000_000_000 / rate))
+    let left = (samples > 0).then_some(samples);
+    Ok((Dummy { input: instance.as_host(), collector: -1, body, left }, 1_000_000_000 / rate))
 }
 
 fn property(instance: &Instance, key: &CStr) -> Option<String> {
@@ -85,6 +89,28 @@ unsafe extern "C" fn dummy_collect(
         instance.append(Some(1), None, &record)
     };
     0
+}
+
+/// `cb_pause` of `dummy`.
+///
+/// # Safety
+/// Called by the engine with the context of `dummy_init`.
+pub unsafe extern "C" fn dummy_pause(context: *mut c_void, _config: *mut flb_config) {
+    // SAFETY: the context is the one that was set.
+    let Dummy { input, collector, .. } = unsafe { &*context.cast::<Dummy>() };
+    // SAFETY: a dummy ends before its instance.
+    unsafe { api::collector_pause(*collector, *input) };
+}
+
+/// `cb_resume` of `dummy`.
+///
+/// # Safety
+/// As for `dummy_pause`.
+pub unsafe extern "C" fn dummy_resume(context: *mut c_void, _config: *mut flb_config) {
+    // SAFETY: the context is the one that was set.
+    let Dummy { input, collector, .. } = unsafe { &*context.cast::<Dummy>() };
+    // SAFETY: a dummy ends before its instance.
+    unsafe { api::collector_resume(*collector, *input) };
 }
 
 /// `cb_exit` of `dummy`.

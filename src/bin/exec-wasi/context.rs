@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use crate::abi::flb_config;
 use crate::args::Args;
-use crate::engine::Shared;
 use crate::instance::Instance;
 use crate::log::error;
 use crate::output::Output;
 use crate::parsers::{self, Parser};
 use crate::plugins::Plugins;
+use crate::shared::Shared;
 use crate::surface::Surface;
 
 /// Handed to plugins by pointer. The list of plugins lies behind other words, as in the real host.

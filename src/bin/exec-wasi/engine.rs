@@ -1,22 +1,19 @@
 //! The engine: the thread that starts inputs, waits for them, flushes, and shuts everything down.
 
-use std::ffi::c_int;
 use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::args::Args;
 use crate::collectors::from_token;
 use crate::context::{Context, NOT_STARTED};
-use crate::events::{BELL, EventLoop, Timer};
-use crate::hosts::Host;
+use crate::events::{BELL, Timer};
 use crate::instance::Instance;
 use crate::log::{error, info, warning};
 use crate::misuse;
+use crate::shared::Shared;
 use crate::signals;
 use crate::threaded;
 
@@ -24,84 +21,6 @@ const FLUSH: u64 = BELL - 1;
 const SHUTDOWN: u64 = BELL - 2;
 /// How often queues of threaded inputs and the limits of a run are looked at.
 const LOOK: Duration = Duration::from_millis(250);
-
-/// What the engine shares with the instances, with signals and with plugins' calls.
-pub struct Shared {
-    pub host: &'static Host,
-    pub events: Arc<EventLoop>,
-    flush: Duration,
-    /// 1-second ticks to wait for unsent chunks at shutdown; negative: no limit.
-    grace: AtomicI32,
-    idle: Option<Duration>,
-    deadline: Option<Instant>,
-    ingesting: AtomicBool,
-    stop: AtomicBool,
-    ended: AtomicBool,
-    exit_status: AtomicI32,
-    records: AtomicU64,
-    started: Instant,
-    /// Milliseconds after `started`.
-    last_record: AtomicU64,
-}
-
-impl Shared {
-    pub fn new(host: &'static Host, args: &Args) -> rustix::io::Result<Self> {
-        let started = Instant::now();
-        Ok(Self {
-            host,
-            events: Arc::new(EventLoop::new()?),
-            flush: args.flush,
-            grace: AtomicI32::new(args.grace),
-            idle: args.exit_when_idle,
-            deadline: args.give_up_after.map(|limit| started + limit),
-            ingesting: AtomicBool::new(true),
-            stop: AtomicBool::new(false),
-            ended: AtomicBool::new(false),
-            exit_status: AtomicI32::new(0),
-            records: AtomicU64::new(0),
-            started,
-            last_record: AtomicU64::new(0),
-        })
-    }
-
-    /// `false` once the shutdown has begun.
-    pub fn is_ingesting(&self) -> bool {
-        self.ingesting.load(Ordering::Relaxed)
-    }
-
-    /// Asks the engine to shut down; from any thread.
-    pub fn request_stop(&self) {
-        self.stop.store(true, Ordering::Relaxed);
-        self.events.ring();
-    }
-
-    /// The process' exit code, should the engine end without an error.
-    pub fn set_exit_status(&self, status: c_int) {
-        self.exit_status.store(status, Ordering::Relaxed);
-    }
-
-    /// Records have arrived.
-    pub fn note_records(&self, count: usize) {
-        self.records.fetch_add(count as u64, Ordering::Relaxed);
-        let now = self.started.elapsed().as_millis();
-        self.last_record.store(u64::try_from(now).unwrap_or(u64::MAX), Ordering::Relaxed);
-    }
-
-    /// Records so far.
-    pub fn records(&self) -> u64 {
-        self.records.load(Ordering::Relaxed)
-    }
-
-    /// Has the engine's thread done everything?
-    pub fn has_ended(&self) -> bool {
-        self.ended.load(Ordering::Acquire)
-    }
-
-    fn is_idle(&self) -> bool {
-        let last = Duration::from_millis(self.last_record.load(Ordering::Relaxed));
-        self.idle.is_some_and(|idle| self.records() > 0 && self.started.elapsed() > last + idle)
-    }
-}
 
 /// An engine at work.
 pub struct Engine {
@@ -133,7 +52,7 @@ impl Engine {
 
     /// Shuts down without a time limit, as a reload does.
     pub fn stop(self) -> i32 {
-        self.context.shared.grace.store(-1, Ordering::Relaxed);
+        self.context.shared.grace_without_limit();
         self.context.shared.request_stop();
         self.join()
     }
@@ -152,7 +71,7 @@ struct SayEnded(Arc<Shared>);
 
 impl Drop for SayEnded {
     fn drop(&mut self) {
-        self.0.ended.store(true, Ordering::Release);
+        self.0.note_ended();
         signals::post_ended();
     }
 }
@@ -163,7 +82,7 @@ fn run(context: &Arc<Context>, report: &Sender<()>) -> i32 {
     let instances = context.instances();
     if start_inputs(context).is_err() {
         error!("[engine] input initialization failed");
-        shared.ingesting.store(false, Ordering::Relaxed);
+        shared.end_ingestion();
         exit_inputs(instances);
         return NOT_STARTED;
     }
@@ -181,9 +100,7 @@ fn run(context: &Arc<Context>, report: &Sender<()>) -> i32 {
     // Nobody waits for it any more if the program is about to end.
     let _ = report.send(());
 
-    let looks = shared.idle.is_some()
-        || shared.deadline.is_some()
-        || instances.iter().any(|instance| instance.is_threaded());
+    let looks = shared.is_limited() || instances.iter().any(|instance| instance.is_threaded());
     let mut shutdown: Option<Shutdown> = None;
     loop {
         for token in shared.events.wait(looks.then_some(LOOK)) {
@@ -196,7 +113,7 @@ fn run(context: &Arc<Context>, report: &Sender<()>) -> i32 {
                 SHUTDOWN => {
                     if shutdown.as_mut().is_some_and(|shutdown| shutdown.tick(context)) {
                         exit_inputs(instances);
-                        return shared.exit_status.load(Ordering::Relaxed);
+                        return shared.exit_status();
                     }
                 }
                 token => {
@@ -212,12 +129,7 @@ fn run(context: &Arc<Context>, report: &Sender<()>) -> i32 {
         if shutdown.is_some() {
             continue;
         }
-        if shared.deadline.is_some_and(|deadline| Instant::now() > deadline) {
-            error!("[engine] giving up: the time is over");
-            shared.set_exit_status(1);
-            shared.stop.store(true, Ordering::Relaxed);
-        }
-        if shared.stop.load(Ordering::Relaxed) || shared.is_idle() {
+        if shared.must_stop() {
             match Shutdown::begin(context) {
                 Ok(begun) => shutdown = Some(begun),
                 Err(error) => {
@@ -288,12 +200,12 @@ struct Shutdown {
 impl Shutdown {
     fn begin(context: &Context) -> rustix::io::Result<Self> {
         let shared = &context.shared;
-        match shared.grace.load(Ordering::Relaxed) {
+        match shared.grace() {
             grace @ 0.. => warning!("[engine] service will shutdown in max {grace} seconds"),
             _ => warning!("[engine] service will shutdown when all remaining tasks are flushed"),
         }
         flush(context);
-        shared.ingesting.store(false, Ordering::Relaxed);
+        shared.end_ingestion();
         info!("[engine] pausing all inputs..");
         pause_inputs(context.instances());
         let timer = Timer::start(1, 0)?;
@@ -314,7 +226,7 @@ impl Shutdown {
         if pending > 0 {
             info!("[engine] pending chunk count: memory={pending}; grace_timer={}", self.ticks);
         }
-        let grace = context.shared.grace.load(Ordering::Relaxed);
+        let grace = context.shared.grace();
         if pending > 0 && (grace < 0 || self.ticks < grace) {
             flush(context);
             return false;

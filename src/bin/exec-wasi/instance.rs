@@ -11,12 +11,12 @@ use crate::args::Section;
 use crate::chunks::Chunks;
 use crate::collectors::Collectors;
 use crate::counters::Counters;
-use crate::engine::Shared;
 use crate::events::EventLoop;
 use crate::log::{debug, error, info};
 use crate::options;
 use crate::properties::Properties;
 use crate::settings::InputSettings;
+use crate::shared::Shared;
 use crate::threaded::{self, InputThread};
 
 /// Handed to plugins by pointer. They know its address only, but may search what lies behind it for the

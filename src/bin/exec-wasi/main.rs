@@ -7,7 +7,7 @@
 //! How it is built up:
 //! - what a plugin sees: `hosts` (the releases), `surface.c` and `surface` (exported symbols), `api`,
 //!   `counters` (functions), `abi` (structs), `plugins`, `instance`, `properties` (what lies in memory);
-//! - what runs: `engine` (thread `flb-pipeline`), `threaded` (threads of inputs), `events`, `collectors`,
+//! - what runs: `engine` (thread `flb-pipeline`), `shared`, `threaded` (threads of inputs), `events`, `collectors`,
 //!   `signals` (main thread);
 //! - where records go: `ingest`, `chunks`, `output` (threads `flb-out-…`), `sink`, `records`.
 
@@ -37,6 +37,7 @@ mod plugins;
 mod properties;
 mod records;
 mod settings;
+mod shared;
 mod signals;
 mod sink;
 mod surface;

@@ -42,7 +42,7 @@ impl Output {
                 ("match", _) => pattern.clone_from(value),
                 ("down_for", _) => down_for = settings::seconds(value)?,
                 // Of no consequence here; accepted so that a test can drive a real host with the same words.
-                ("workers" | "retry_limit", _) => {}
+                ("workers" | "retry_limit" | "alias", _) => {}
                 ("format", "stdout" | "file") => format = Some(value.to_ascii_lowercase()),
                 ("path", "file") => path = Some(PathBuf::from(value)),
                 ("file", "file") => file = Some(value.clone()),

@@ -229,3 +229,82 @@ fn show_string(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(bytes);
     out.push(b'"');
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hosts::HOSTS;
+
+    fn host(name: &str) -> &'static Host {
+        HOSTS.iter().find(|host| host.name == name).expect("in the table")
+    }
+
+    fn body() -> Value {
+        let text =
+            r#"{"a":[1,-1,70000,-70000,1.5,true,null],"long":"0123456789012345678901234567890123456789"}"#;
+        serde_json::from_str(text).expect("JSON")
+    }
+
+    #[test]
+    fn what_is_encoded_is_counted_and_decoded() {
+        for name in ["2.0.14", "5.1.1"] {
+            let bytes = encode(&body(), host(name)).repeat(3);
+            assert_eq!(count(&bytes, host(name)), Ok(3));
+            let records = decode(&bytes);
+            assert_eq!(records.len(), 3);
+            assert_eq!(records[2].body, body());
+            assert_eq!(records[2].metadata.is_some(), name == "5.1.1");
+        }
+    }
+
+    #[test]
+    fn every_kind_of_value_is_skipped_as_the_decoder_would() {
+        let mut values = vec![
+            Value::Binary(vec![1; 300]),
+            Value::Binary(vec![1; 70_000]),
+            Value::from("x".repeat(300)),
+            Value::from("x".repeat(70_000)),
+            Value::F32(1.0),
+            Value::Array(vec![Value::Nil; 20]),
+            Value::Array(vec![Value::Nil; 70_000]),
+            Value::Map(vec![(Value::from(1), Value::from(u64::MAX)); 20]),
+            Value::Map(vec![(Value::from(300), Value::from(i64::MIN)); 70_000]),
+        ];
+        values.extend([1, 2, 4, 8, 16, 17, 300, 70_000].map(|len| Value::Ext(5, vec![0; len])));
+        for value in values {
+            let mut bytes = Vec::new();
+            rmpv::encode::write_value(&mut bytes, &value).expect("a vector");
+            bytes.push(0xc0);
+            assert_eq!(after_value(&bytes), Ok(&[0xc0][..]), "{value:.40}");
+            assert!(after_value(&bytes[..bytes.len() - 2]).is_err(), "{value:.40}");
+        }
+    }
+
+    #[test]
+    fn a_host_of_2_0_refuses_metadata_and_later_ones_read_both() {
+        let (old, new) = (encode(&body(), host("2.0.3")), encode(&body(), host("5.1.1")));
+        assert!(count(&new, host("2.0.3")).is_err());
+        assert_eq!(count(&old, host("5.1.1")), Ok(1));
+    }
+
+    #[test]
+    fn what_is_no_record_is_refused() {
+        let record = encode(&body(), host("5.1.1"));
+        for len in 0..record.len() {
+            assert!(count(&record[..len], host("5.1.1")).is_err(), "{len}");
+        }
+        assert!(count(b"line", host("5.1.1")).is_err());
+    }
+
+    #[test]
+    fn order_and_bytes_survive_in_what_is_shown() {
+        let value = Value::Map(vec![
+            (Value::from("z"), Value::from("a\"b")),
+            (Value::from("a"), Value::Array(vec![Value::from(1), Value::Nil])),
+        ]);
+        assert_eq!(json(&value), r#"{"z":"a\"b","a":[1,null]}"#);
+        let mut shown = Vec::new();
+        show(&mut shown, &value);
+        assert_eq!(String::from_utf8(shown).as_deref(), Ok(r#"{"z"=>"a"b", "a"=>[1, null]}"#));
+    }
+}

@@ -88,3 +88,29 @@ pub fn seconds(value: &str) -> Result<Duration, String> {
     let number: f64 = value.parse().map_err(|_| format!("'{value}' is no number of seconds"))?;
     Duration::try_from_secs_f64(number).map_err(|error| format!("'{value}' seconds: {error}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_engine_keeps_its_own_and_the_plugin_gets_the_rest() {
+        let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        let section =
+            [pair("Tag", "t"), pair("env", "a"), pair("Mem_Buf_Limit", "5M"), pair("threaded", "On")];
+        let (settings, own) = InputSettings::split(&section).expect("all known");
+        assert_eq!((settings.tag.as_deref(), settings.mem_buf_limit), (Some("t"), 5_000_000));
+        assert_eq!(settings.threaded, Some(true));
+        assert_eq!(own, [pair("env", "a")]);
+    }
+
+    #[test]
+    fn sizes_are_decimal_and_anything_else_is_an_error() {
+        for (text, size) in [("7", 7), ("2k", 2_000), ("2KB", 2_000), ("1G", 1_000_000_000)] {
+            assert_eq!(bytes(text), Ok(size));
+        }
+        for text in ["", "k", "1KiB", "-1", "99999999999G"] {
+            assert!(bytes(text).is_err(), "{text}");
+        }
+    }
+}

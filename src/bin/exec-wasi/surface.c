@@ -19,7 +19,9 @@
 /* More members than any release has had: the size is in no plugin's table. */
 struct flb_input_plugin_unknown {
     FLB_INPUT_PLUGIN_HEAD
-    flb_unused_fn cb_unheard_of[18];
+    flb_unused_fn cb_unheard_of[16];
+    flb_input_context_fn cb_pause;
+    flb_input_context_fn cb_resume;
     flb_input_exit_fn cb_exit;
     void *instance;
     struct mk_list _head;
@@ -58,6 +60,8 @@ struct surface {
     int (*not_imitated)(const char *);
     /* Built-in inputs. */
     flb_input_init_fn dummy_init;
+    flb_input_context_fn dummy_pause;
+    flb_input_context_fn dummy_resume;
     flb_input_exit_fn dummy_exit;
     flb_input_init_fn exec_wasi_init;
     flb_input_init_fn other_init;
@@ -254,6 +258,16 @@ static int call_dummy_init(struct flb_input_instance *ins, struct flb_config *ct
     return exec_wasi_surface.dummy_init(ins, ctx, data);
 }
 
+static void call_dummy_pause(void *context, struct flb_config *ctx)
+{
+    exec_wasi_surface.dummy_pause(context, ctx);
+}
+
+static void call_dummy_resume(void *context, struct flb_config *ctx)
+{
+    exec_wasi_surface.dummy_resume(context, ctx);
+}
+
 static int call_dummy_exit(void *context, struct flb_config *ctx)
 {
     return exec_wasi_surface.dummy_exit(context, ctx);
@@ -332,5 +346,7 @@ EXPORT plugin_type in_dummy_plugin = {
     .description = "Generate dummy data",
     .config_map = dummy_options,
     .cb_init = call_dummy_init,
+    .cb_pause = call_dummy_pause,
+    .cb_resume = call_dummy_resume,
     .cb_exit = call_dummy_exit,
 };

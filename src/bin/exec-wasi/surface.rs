@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use std::ptr::NonNull;
 
 use crate::abi::{
-    cmt, cmt_counter, flb_config, flb_input_collect_fn, flb_input_exit_fn, flb_input_init_fn,
-    flb_input_instance, flb_parser, flb_time,
+    cmt, cmt_counter, flb_config, flb_input_collect_fn, flb_input_context_fn, flb_input_exit_fn,
+    flb_input_init_fn, flb_input_instance, flb_parser, flb_time,
 };
 use crate::args::Args;
 use crate::hosts::Host;
@@ -202,6 +202,8 @@ struct Table {
     counter_set: unsafe extern "C" fn(*mut cmt_counter, u64, f64, c_int, *mut *mut c_char) -> c_int,
     not_imitated: unsafe extern "C" fn(*const c_char) -> c_int,
     dummy_init: flb_input_init_fn,
+    dummy_pause: flb_input_context_fn,
+    dummy_resume: flb_input_context_fn,
     dummy_exit: flb_input_exit_fn,
     exec_wasi_init: flb_input_init_fn,
     other_init: flb_input_init_fn,
@@ -233,7 +235,22 @@ const TABLE: Table = Table {
     counter_set: counters::set,
     not_imitated: api::not_imitated,
     dummy_init: Some(builtin::dummy_init),
+    dummy_pause: Some(builtin::dummy_pause),
+    dummy_resume: Some(builtin::dummy_resume),
     dummy_exit: Some(builtin::dummy_exit),
     exec_wasi_init: Some(builtin::exec_wasi_init),
     other_init: Some(builtin::other_init),
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hidden_symbol_is_renamed_wherever_its_name_stands_alone() {
+        let mut image = b"\0flb_a\0flb_a_b\0flb_a\0".to_vec();
+        hide(&mut image, "flb_a").expect("it is there");
+        assert_eq!(image, b"\0-lb_a\0flb_a_b\0-lb_a\0");
+        assert!(hide(&mut image, "flb_a").is_err());
+    }
+}

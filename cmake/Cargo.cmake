@@ -1,0 +1,15 @@
+# Finds cargo and decides where and how it builds.
+#
+#   CARGO          the cargo to use
+#   CARGO_PROFILE  release (default) or dev
+find_program(CARGO cargo HINTS "$ENV{CARGO_HOME}/bin" "$ENV{HOME}/.cargo/bin" REQUIRED)
+set(CARGO_PROFILE release CACHE STRING "cargo profile to build with")
+set_property(CACHE CARGO_PROFILE PROPERTY STRINGS release dev)
+
+# cargo's own folder, so that a build by hand and one by CMake share their work.
+set(CARGO_TARGET_DIR "${CMAKE_CURRENT_SOURCE_DIR}/target" CACHE PATH "cargo's target folder")
+if(CARGO_PROFILE STREQUAL "dev")
+  set(CARGO_OUTPUT "${CARGO_TARGET_DIR}/debug")
+else()
+  set(CARGO_OUTPUT "${CARGO_TARGET_DIR}/${CARGO_PROFILE}")
+endif()
