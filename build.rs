@@ -1,6 +1,6 @@
 //! Link arguments of the plugin, the embedded host's C surface, and on demand a check of the bindings.
 
-#[path = "build/surface.rs"]
+#[path = "src/bin/exec-wasi/build_surface.rs"]
 mod surface;
 
 fn main() {

@@ -21,8 +21,12 @@ use crate::doorbell::Doorbell;
 use crate::event::Event;
 
 /// A batch of this size or more is closed and a new one begun. The host's chunks close at about 2 MB, so
-/// a few of these make a chunk; the fixed cost of an append is small against one.
-const BATCH_BYTES: usize = 256 * 1024;
+/// two of these make a chunk; the fixed cost of an append is nothing against one. And it is what a paused
+/// engine takes when it resumes: a host with a small `mem_buf_limit` takes one batch per flush.
+const BATCH_BYTES: usize = 1_000_000;
+
+/// The same for an input whose lines the host parses: a batch is parsed in one go, on the host's thread.
+const PARSED_BATCH_BYTES: usize = 64 * 1024;
 
 /// Events that may wait for the host's thread; further ones are counted instead.
 const MAX_EVENTS: usize = 256;
@@ -160,7 +164,8 @@ impl Pipe {
 
         let mut state = self.lock();
         state.unaccepted_bytes += added;
-        if batch.bytes.len() >= BATCH_BYTES {
+        let limit = if batch.ends.is_empty() { BATCH_BYTES } else { PARSED_BATCH_BYTES };
+        if batch.bytes.len() >= limit {
             state.full.push_back(batch);
             let next = state.spare.take().unwrap_or_default();
             state.open = Some(next);

@@ -69,10 +69,10 @@ fn rename(built_in: *const c_void) -> Result<(), String> {
     match (seen[0], &seen[1..]) {
         (_, text) if text == NEW_NAME => return Ok(()),
         (0, text) if text == OUR_NAME => {}
-        (_, text) => {
-            let text = String::from_utf8_lossy(text).into_owned();
-            return Err(format!("its name reads {text:?}"));
+        (_, text) if text == OUR_NAME => {
+            return Err("its name is the end of a longer text, which something else may use".into());
         }
+        _ => return Err("its name is not the expected one".into()),
     }
     let by_kernel = write_by_kernel(name);
     if is_renamed(name) {

@@ -271,7 +271,7 @@ impl Registration {
     unsafe fn fill(&self, name: &'static CStr, layout: Option<&HostLayout>) {
         let description = match layout {
             Some(_) => c"WASI programs: each line of output is a record (wasmtime)",
-            None => c"WASI programs: this Fluent Bit is not supported by the plugin",
+            None => c"WASI programs: this Fluent Bit is not supported by the plugin that was loaded",
         };
         let stride = layout.map_or(size_of::<abi::flb_config_map_96>(), |known| known.config_map_stride);
         let head = abi::flb_input_plugin_head {
@@ -320,13 +320,25 @@ static CONSTRUCTOR: extern "C" fn() = constructor;
 /// Runs when the library is mapped, on the thread that loads it; starts no thread, since the host may
 /// fork afterwards. In a process that is no Fluent Bit it does nothing.
 extern "C" fn constructor() {
-    // A panic here can only come from memory running out or a defect; either way the registrations stay
-    // empty and the host refuses the library by itself.
+    // Whatever comes below, a host that copies a registration finds one it can read and we refuse.
+    fill_registrations(UNSUPPORTED, None);
+    // A panic here can only come from memory running out or a defect; then that is how it stays.
     let _ = catch_unwind(|| {
         if let Some(symbols) = Symbols::of_program() {
             register(&symbols);
         }
     });
+}
+
+/// Not a name the built-in may have: it goes on as if we weren't there.
+const UNSUPPORTED: &CStr = c"exec_wasi_unsupported";
+
+/// Only for the constructor.
+fn fill_registrations(name: &'static CStr, layout: Option<&HostLayout>) {
+    for registration in [&in_exec_wasi_plugin, &in_wasi_plugin] {
+        // SAFETY: the library is still being loaded.
+        unsafe { registration.fill(name, layout) };
+    }
 }
 
 fn register(symbols: &Symbols) {
@@ -339,8 +351,10 @@ fn register(symbols: &Symbols) {
     let functions = match unsafe { Functions::look_up(symbols) } {
         Ok(functions) => functions,
         Err(missing) => {
-            // Without the host's log there is only standard error.
-            eprintln!("[exec_wasi] unsupported Fluent Bit: it has no function {missing}.");
+            // Its log may be what is missing, so there is only standard error.
+            eprintln!(
+                "[exec_wasi] unsupported Fluent Bit: it has no function {missing}; use a release of this plugin that knows this host."
+            );
             return;
         }
     };
@@ -349,14 +363,10 @@ fn register(symbols: &Symbols) {
         other => {
             let refusal = other.refusal().unwrap_or_default();
             functions.log(Level::Error, &format!("[exec_wasi] {refusal}."));
-            // Not a name the built-in may have: it goes on as if we weren't there.
-            (c"exec_wasi_unsupported", Err(refusal))
+            (UNSUPPORTED, Err(refusal))
         }
     };
-    for registration in [&in_exec_wasi_plugin, &in_wasi_plugin] {
-        // SAFETY: the library is still being loaded.
-        unsafe { registration.fill(name, layout.as_ref().ok()) };
-    }
+    fill_registrations(name, layout.as_ref().ok());
     let plugin = Plugin { name: name.to_str().expect("our names are ASCII"), functions, layout };
     // The constructor runs once per mapped library, so the cell is empty.
     let _ = PLUGIN.set(plugin);

@@ -41,6 +41,15 @@ pub fn host_version() -> (u32, u32, u32) {
     (next(), next(), next())
 }
 
+/// Whether the host has an `exec_wasi` of its own. The embedded host imitates one.
+pub fn has_builtin() -> bool {
+    let Some(program) = real_host() else {
+        return true;
+    };
+    let help = Command::new(program).args(["-i", "exec_wasi", "-h"]).output().expect("FLUENT_BIT can be run");
+    String::from_utf8_lossy(&help.stdout).contains("wasi_path")
+}
+
 /// The library under test, as cargo built it for these tests.
 pub fn library() -> PathBuf {
     let beside = Path::new(env!("CARGO_BIN_EXE_exec-wasi")).parent().expect("a folder");
@@ -336,8 +345,12 @@ fn lines_of(records: &[Record]) -> Vec<Vec<u8>> {
 }
 
 fn records_in(file: &Path) -> Vec<Record> {
-    let bytes = fs::read(file).unwrap_or_default();
-    let mut rest = &bytes[..];
+    records_of(&fs::read(file).unwrap_or_default())
+}
+
+/// All whole records in these bytes.
+pub fn records_of(bytes: &[u8]) -> Vec<Record> {
+    let mut rest = bytes;
     let mut records = Vec::new();
     // The host may be in the middle of a write: what is not whole yet comes later.
     while let Ok(value) = rmpv::decode::read_value(&mut rest) {
@@ -346,7 +359,7 @@ fn records_in(file: &Path) -> Vec<Record> {
     records
 }
 
-fn record_of(value: rmpv::Value) -> Record {
+pub fn record_of(value: rmpv::Value) -> Record {
     let rmpv::Value::Array(parts) = value else { panic!("a record is an array: {value}") };
     let [head, body] = <[rmpv::Value; 2]>::try_from(parts).expect("head and body");
     let time = match head {

@@ -11,6 +11,7 @@ use crate::hosts::Layout;
     dead_code,
     non_camel_case_types,
     non_upper_case_globals,
+    clippy::allow_attributes_without_reason,
     clippy::pedantic,
     reason = "generated from include/flb_abi.h; not everything in it is needed here"
 )]

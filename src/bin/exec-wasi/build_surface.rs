@@ -6,7 +6,7 @@ use std::env;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-#[path = "../src/bin/exec-wasi/hosts.rs"]
+#[path = "hosts.rs"]
 #[allow(dead_code, reason = "the build needs the table only")]
 mod hosts;
 
@@ -19,7 +19,9 @@ const HEADERS: &str = "include";
 pub fn build_surfaces() {
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR"));
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
-    for input in [SOURCE, "src/bin/exec-wasi/hosts.rs", "include/flb_abi.h", "build/surface.rs"] {
+    for input in
+        [SOURCE, "src/bin/exec-wasi/hosts.rs", "include/flb_abi.h", "src/bin/exec-wasi/build_surface.rs"]
+    {
         println!("cargo::rerun-if-changed={}", root.join(input).display());
     }
     let compiler = cc::Build::new()

@@ -1,0 +1,287 @@
+//! What only a real Fluent Bit can show: its configuration files, storage, metrics, threads, network
+//! outputs, and the built-in under its new name. Without `FLUENT_BIT` these tests say that they are skipped.
+
+mod host;
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use host::{Guest, PATIENCE, Record, Running, Scene, host_version, real_host};
+
+const ONCE: (&str, &str) = ("oneshot", "true");
+
+fn is_real() -> bool {
+    let real = real_host().is_some();
+    if !real {
+        eprintln!("skipped: FLUENT_BIT names no real host");
+    }
+    real
+}
+
+/// A port of this machine that is free now.
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its number").port()
+}
+
+/// Starts Fluent Bit with a configuration file; `{folder}` and `{library}` in it are filled in.
+fn start_with(scene: Scene, file: &str, config: &str) -> Running {
+    let folder = scene.path("").display().to_string();
+    let library = scene.path("flb-in_exec_wasi.so").display().to_string();
+    let config = config.replace("{folder}", &folder).replace("{library}", &library);
+    let config = scene.file(file, config);
+    let mut command = Command::new(host::host_program());
+    command.args(["-c", &config]).current_dir(&folder);
+    scene.start_command(command)
+}
+
+const OUTPUT: &str = "
+[OUTPUT]
+    Name file
+    Match *
+    path {folder}
+    file records
+    format msgpack
+";
+
+#[test]
+fn a_plugins_file_loads_us() {
+    if !is_real() {
+        return;
+    }
+    let scene = Scene::new();
+    scene.file("guest.wat", Guest::new().out("ours\n").wat());
+    scene.file(
+        "plugins.conf",
+        format!("[PLUGINS]\n    Path {}\n", scene.path("flb-in_exec_wasi.so").display()),
+    );
+    let config = format!(
+        "[SERVICE]\n    flush 1\n    plugins_file plugins.conf\n\
+         [INPUT]\n    Name exec_wasi\n    wasi_path {{folder}}/guest.wat\n    oneshot on\n{OUTPUT}"
+    );
+    let mut host = start_with(scene, "fluent-bit.conf", &config);
+    assert_eq!(host.wait_for_lines(1), [b"ours"]);
+    host.stop().assert_clean();
+}
+
+#[test]
+fn yaml_loads_us_and_gives_a_list_of_variables() {
+    if !is_real() || host_version() < (3, 2, 0) {
+        return;
+    }
+    let scene = Scene::new();
+    scene.file("guest.wat", Guest::new().print_args_and_env().wat());
+    let config = "
+service:
+  flush: 1
+plugins:
+  - {library}
+pipeline:
+  inputs:
+    - name: exec_wasi
+      wasi_path: {folder}/guest.wat
+      oneshot: true
+      args: one 'two three'
+      env:
+        - A=1
+        - B=2,3
+  outputs:
+    - name: file
+      match: '*'
+      path: {folder}
+      file: records
+      format: msgpack
+";
+    let mut host = start_with(scene, "fluent-bit.yaml", config);
+    assert_eq!(host.wait_for_lines(5), [&b"guest.wat"[..], b"one", b"two three", b"A=1", b"B=2,3"]);
+    host.stop().assert_clean();
+}
+
+#[test]
+fn the_built_in_answers_to_exec_wamr_beside_ours() {
+    if !is_real() || !host::has_builtin() {
+        return;
+    }
+    let scene = Scene::new();
+    // The built-in reads binaries only, and up to 4.0.2 nothing of a program that calls proc_exit.
+    let binary = wat::parse_str(
+        r#"(module
+            (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+            (memory (export "memory") 1)
+            (data (i32.const 0) "\10\00\00\00\08\00\00\00") (data (i32.const 16) "theirs!\n")
+            (func (export "_start")
+              (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))"#,
+    );
+    let program = scene.file("theirs.wasm", binary.expect("a module"));
+    let folder = scene.path("").display().to_string();
+    let options = [("wasi_path", program.as_str()), ("accessible_paths", folder.as_str())];
+    let mut host = scene.input("exec_wamr", &options).guest(&Guest::new().out("ours\n"), &[ONCE]).start();
+    let has = |host: &Running, line: &[u8]| host.lines().iter().any(|seen| seen == line);
+    host.wait_until("both", |host| has(host, b"ours") && has(host, b"theirs!"));
+    host.stop().assert_clean();
+}
+
+#[test]
+fn a_threaded_input_delivers_everything_and_stops_in_time() {
+    if !is_real() {
+        return;
+    }
+    let guest = Guest::new().numbered_blocks("line", 200_000, 100).sleep_ms(3_600_000);
+    let mut host = Scene::new().guest(&guest, &[ONCE, ("threaded", "on")]).neighbour().start();
+    host.wait_until("all lines", |host| host.lines().len() == 200_000);
+    let ended = host.stop();
+    ended.assert_clean().assert_logged("Stopped the running guest after");
+    let lines = ended.lines();
+    assert!(lines.iter().enumerate().all(|(n, line)| *line == format!("line {n:08}").into_bytes()));
+    assert!(ended.took < Duration::from_secs(6), "{:?}", ended.took);
+}
+
+#[test]
+fn file_storage_that_pauses_its_input_loses_nothing() {
+    if !is_real() {
+        return;
+    }
+    let scene = Scene::new();
+    scene.file("guest.wat", Guest::new().numbered_blocks("line", 200_000, 100).wat());
+    let config = format!(
+        "[SERVICE]\n    flush 0.3\n    storage.path {{folder}}/storage\n    storage.max_chunks_up 2\n\
+         [INPUT]\n    Name exec_wasi\n    wasi_path {{folder}}/guest.wat\n    oneshot on\n    \
+         storage.type filesystem\n    storage.pause_on_chunks_overlimit on\n{OUTPUT}"
+    );
+    let library = scene.path("flb-in_exec_wasi.so").display().to_string();
+    let folder = scene.path("").display().to_string();
+    let config = scene.file("fluent-bit.conf", config.replace("{folder}", &folder));
+    let mut command = Command::new(host::host_program());
+    command.args(["-e", &library, "-c", &config]);
+    let mut host = scene.start_command(command);
+    host.wait_until("all lines", |host| host.lines().len() >= 200_000);
+    let ended = host.stop();
+    let mut lines = ended.assert_clean().lines();
+    // Chunks of a file storage may be flushed in another order than they were filled.
+    lines.sort_unstable();
+    assert_eq!(lines.len(), 200_000);
+    assert!(lines.iter().enumerate().all(|(n, line)| *line == format!("line {n:08}").into_bytes()));
+}
+
+#[test]
+fn the_counts_are_among_the_hosts_metrics() {
+    if !is_real() {
+        return;
+    }
+    let port = free_port();
+    let guest = Guest::new().out("a line of more than ten bytes\n").exit(3);
+    let port_text = port.to_string();
+    let http = ["-H", "-P", &port_text];
+    let mut host = Scene::new().guest(&guest, &[ONCE, ("buf_size", "10")]).before(&http).start();
+    host.wait_for_log("exited with code 3");
+    let text = get(port, "/api/v2/metrics/prometheus");
+    for (name, value) in [("runs", 1), ("failed_runs", 1), ("long_lines", 1), ("lost_records", 0)] {
+        let line = format!("fluentbit_input_exec_wasi_{name}_total{{name=\"exec_wasi.0\"}} {value}");
+        assert!(text.contains(&line), "no {line} in:\n{text}");
+    }
+    host.stop().assert_clean();
+}
+
+fn get(port: u16, path: &str) -> String {
+    let begun = Instant::now();
+    loop {
+        let answer = TcpStream::connect(("127.0.0.1", port)).and_then(|mut stream| {
+            stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+            write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
+            let mut text = String::new();
+            stream.read_to_string(&mut text).map(|_| text)
+        });
+        match answer {
+            Ok(text) if text.contains("exec_wasi") => return text,
+            answer => assert!(begun.elapsed() < PATIENCE, "{answer:?}"),
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+#[test]
+fn reload_by_http_works_as_by_signal() {
+    if !is_real() || host_version() < (2, 1, 0) {
+        return;
+    }
+    let port = free_port();
+    let port_text = port.to_string();
+    let guest = Guest::new().out("started\n").sleep_ms(3_600_000);
+    let mut host = Scene::new().guest(&guest, &[ONCE]).before(&["-Y", "-H", "-P", &port_text]).start();
+    host.wait_for_lines(1);
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("the host listens");
+    write!(stream, "POST /api/v2/reload HTTP/1.0\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n").unwrap();
+    host.wait_for_lines(2);
+    host.stop().assert_clean();
+}
+
+#[test]
+fn an_instances_log_level_holds() {
+    if !is_real() {
+        return;
+    }
+    let guest = Guest::new().err("words\n").out("line\n").exit(3);
+    let mut host = Scene::new().guest(&guest, &[ONCE, ("log_level", "error")]).start();
+    host.wait_for_lines(1);
+    std::thread::sleep(Duration::from_millis(500));
+    let ended = host.stop();
+    assert!(!ended.log.contains("words") && !ended.log.contains("exited"), "{}", ended.log);
+}
+
+#[test]
+fn an_output_that_is_down_for_five_seconds_costs_nothing() {
+    if !is_real() {
+        return;
+    }
+    let port = free_port();
+    let scene = Scene::new();
+    let program = scene
+        .file("guest.wat", Guest::new().numbered_blocks("some text of usual length", 1_000_000, 1000).wat());
+    let library = scene.path("flb-in_exec_wasi.so").display().to_string();
+    let mut command = Command::new(host::host_program());
+    command.args(["-e", &library, "-i", "exec_wasi", "-p", "oneshot=on", "-p", "mem_buf_limit=5M", "-p"]);
+    command.arg(format!("wasi_path={program}"));
+    command.args(["-o", "forward", "-p", "host=127.0.0.1", "-p", &format!("port={port}")]);
+    command.args(["-p", "retry_limit=no_limits", "-m", "*", "-f", "0.2"]);
+    let mut host = scene.start_command(command);
+    std::thread::sleep(Duration::from_secs(5));
+    let listener = TcpListener::bind(("127.0.0.1", port)).expect("the port is still free");
+    let (send, receive) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let send = send.clone();
+            std::thread::spawn(move || read_forward(stream.expect("a connection"), &send));
+        }
+    });
+    let mut lines: Vec<Vec<u8>> = Vec::new();
+    let begun = Instant::now();
+    while lines.len() < 1_000_000 {
+        assert!(begun.elapsed() < 8 * PATIENCE && host.is_alive(), "{} lines; {}", lines.len(), host.log());
+        if let Ok(records) = receive.recv_timeout(Duration::from_secs(1)) {
+            lines.extend(records.iter().map(|record: &Record| record.line().expect("a line").to_vec()));
+        }
+    }
+    // A retried chunk may overtake a younger one.
+    lines.sort_unstable();
+    for (number, line) in lines.iter().enumerate() {
+        assert_eq!(*line, format!("some text of usual length {number:08}").into_bytes());
+    }
+    host.stop().assert_clean();
+}
+
+/// The forward protocol, as far as Fluent Bit speaks it by default: `[tag, records, options]`.
+fn read_forward(mut stream: TcpStream, send: &std::sync::mpsc::Sender<Vec<Record>>) {
+    while let Ok(message) = rmpv::decode::read_value(&mut stream) {
+        let parts = message.as_array().expect("a message is an array");
+        let records = match &parts[1] {
+            rmpv::Value::Binary(bytes) => host::records_of(bytes),
+            rmpv::Value::String(text) => host::records_of(text.as_bytes()),
+            rmpv::Value::Array(entries) => entries.iter().cloned().map(host::record_of).collect(),
+            other => panic!("unexpected entries {other}"),
+        };
+        if send.send(records).is_err() {
+            return;
+        }
+    }
+}
