@@ -120,9 +120,6 @@ fn what_a_guest_had_written_when_the_host_stops_is_handed_over() {
     ended.assert_clean().assert_logged("Stopped the running guest after");
     let lines = ended.lines();
     assert_numbered(&lines[..1000], "line", 1000);
-    // Up to 4.0.2 a host doesn't flush what it took after it began to stop.
-    if host::host_version() >= (4, 0, 3) {
-        assert_eq!(lines[1000], b"half a line");
-    }
+    assert_eq!(lines[1000], b"half a line");
     assert!(!ended.log.contains("Lost"), "{}", ended.log);
 }

@@ -73,6 +73,7 @@ functions! {
     }
     optional {
         flb_input_log_append_records: flb_input_log_append_records_fn,
+        flb_engine_flush: flb_engine_flush_fn,
         flb_parser_get: flb_parser_get_fn,
         flb_parser_do: flb_parser_do_fn,
         flb_lib_free: flb_lib_free_fn,
@@ -273,6 +274,30 @@ impl Input {
             None => unsafe { (self.functions.flb_input_log_append)(raw, ptr::null(), 0, buf, len) },
         };
         if status == 0 { Ok(()) } else { Err(Refused) }
+    }
+
+    /// Whether this is the engine's own thread, and not one that the host made for a `threaded` input.
+    /// Only the thread's name tells: `flb-in-…` for the latter, in every version.
+    #[must_use]
+    pub fn is_on_engine_thread(&self) -> bool {
+        let mut name: [c_char; 16] = [0; 16];
+        // SAFETY: takes nothing and can't fail.
+        let this = unsafe { libc::pthread_self() };
+        // SAFETY: the buffer has the size that Linux needs for a thread's name and its NUL.
+        let status = unsafe { libc::pthread_getname_np(this, name.as_mut_ptr(), name.len()) };
+        status == 0 && !name.map(c_char::cast_unsigned).starts_with(b"flb-in-")
+    }
+
+    /// Has the engine pass what it took on to its outputs now, as `in_serial` and `in_kmsg` do from their
+    /// collectors. Only on the engine's thread.
+    ///
+    /// Up to 4.0.2 a host that stops waits for what its outputs have in hand, and drops what they haven't
+    /// been given yet; so the last records are worth a flush of their own.
+    pub fn flush_engine(&self) {
+        if let Some(flush) = self.functions.flb_engine_flush {
+            // SAFETY: the config is valid inside a callback; null stands for all inputs.
+            unsafe { flush(self.config, ptr::null_mut()) };
+        }
     }
 
     /// The host's parser of that name.

@@ -159,9 +159,14 @@ impl Delivery {
     /// guest as well, or will in a moment.
     fn collect_closing(&self) {
         self.pipe.attend(Attention::Any);
+        let is_last = self.pipe.is_finished();
         match self.look() {
             Look::OutOfTime => self.bell.ring(),
             Look::Refused => self.set_flow(Flow::Paused),
+            Look::Nothing | Look::Delivered if is_last && self.input.is_on_engine_thread() => {
+                self.set_flow(Flow::Paused);
+                self.input.flush_engine();
+            }
             Look::Nothing | Look::Delivered => {}
         }
         self.log_events();
