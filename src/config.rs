@@ -94,12 +94,48 @@ pub const OPTIONS: &[OptionSpec] = &[
     option("oneshot", Kind::Boolean, Some("false"), "Run the program only once."),
     option("bool", Kind::Boolean, Some("false"), "The name of 'oneshot' in Fluent Bit up to 4.2.0."),
     option(
+        "exit_after_oneshot",
+        Kind::Boolean,
+        Some("false"),
+        "Stop Fluent Bit when the one run has ended and its records are delivered. Implies 'oneshot'.",
+    ),
+    option(
+        "propagate_exit_code",
+        Kind::Boolean,
+        Some("false"),
+        "With 'exit_after_oneshot': Fluent Bit exits with the program's exit code.",
+    ),
+    option(
+        "backoff_max",
+        Kind::Time,
+        Some("60"),
+        "A program that fails again and again is started less often, down to once in this time.",
+    ),
+    option(
         "timeout",
         Kind::Time,
         None,
         "Longest time for one run, waiting included; then it is stopped. No limit by default.",
     ),
     option("memory_limit", Kind::Size, Some("256M"), "Most memory the program may have."),
+    option(
+        "fuel",
+        Kind::Size,
+        None,
+        "Most WebAssembly instructions for one run, about; then it is stopped. No limit by default.",
+    ),
+    option(
+        "output_limit",
+        Kind::Size,
+        None,
+        "Most bytes one run may write to its standard output and error; then it is stopped. No limit by default.",
+    ),
+    option(
+        "open_files_limit",
+        Kind::Integer,
+        Some("64"),
+        "Most files and directories the program may have open.",
+    ),
     option(
         "wasm_stack_size",
         Kind::Size,
@@ -155,6 +191,8 @@ const MAX_MEMORY_BYTES: u64 = 1 << 32;
 /// Far below what a MessagePack string can hold.
 const MAX_LINE_BYTES: u64 = 1_000_000_000;
 const MAX_PIPE_BYTES: u64 = 10_000_000_000;
+/// Far above what a process may have open.
+const MAX_OPEN_FILES: u64 = 1_000_000;
 
 /// A directory given to the guest.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -178,6 +216,17 @@ pub enum StderrTo {
     Discard,
 }
 
+/// What happens to the host when the only run has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AfterRun {
+    /// It goes on.
+    HostGoesOn,
+    /// It stops, with exit code 0.
+    HostStops,
+    /// It stops, with an exit code that says how the run ended.
+    HostStopsWithCode,
+}
+
 /// One input's options, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -193,10 +242,20 @@ pub struct Config {
     pub inherit_env: Vec<String>,
     /// When runs start.
     pub rhythm: Rhythm,
+    /// What happens to the host when the only run has ended.
+    pub after_run: AfterRun,
+    /// Longest time from a failed run to the next.
+    pub backoff_max: Duration,
     /// Longest time of a run.
     pub timeout: Option<Duration>,
     /// All linear memories together, in bytes.
     pub memory_limit_bytes: u64,
+    /// Instructions of a run.
+    pub fuel: Option<u64>,
+    /// Bytes that a run may write to its standard output and error together.
+    pub output_limit_bytes: Option<u64>,
+    /// Files and directories that a run may have open at a time, besides those it is given.
+    pub open_files_limit: u32,
     /// The guest's stack, in bytes.
     pub stack_bytes: u64,
     /// How a line becomes a record's body.
@@ -275,8 +334,13 @@ impl Config {
             env: reader.env()?,
             inherit_env: reader.list("inherit_env"),
             rhythm: reader.rhythm()?,
+            after_run: reader.after_run()?,
+            backoff_max: reader.time("backoff_max")?.unwrap_or_default(),
             timeout: reader.time("timeout")?,
             memory_limit_bytes: reader.size("memory_limit", MIN_MEMORY_BYTES, MAX_MEMORY_BYTES)?,
+            fuel: reader.limit("fuel")?,
+            output_limit_bytes: reader.limit("output_limit")?,
+            open_files_limit: reader.open_files()?,
             // As the built-in does with its own minimum of 8192 bytes.
             stack_bytes: reader.size("wasm_stack_size", 0, MAX_STACK_BYTES)?.max(MIN_STACK_BYTES),
             format,
@@ -355,6 +419,22 @@ impl<P: Properties> Reader<'_, P> {
         }
     }
 
+    /// A size that may be left out: then there is no limit.
+    fn limit(&self, name: &'static str) -> Result<Option<u64>, ConfigError> {
+        let Some(value) = self.text(name) else {
+            return Ok(None);
+        };
+        match parse_size(&value) {
+            Some(limit) if limit > 0 => Ok(Some(limit)),
+            _ => Err(invalid(name, value, "a number such as 65536, 512K or 1.5M is needed, above 0".into())),
+        }
+    }
+
+    fn open_files(&self) -> Result<u32, ConfigError> {
+        let number = self.number("open_files_limit", MAX_OPEN_FILES)?;
+        Ok(u32::try_from(number).expect("the limit is small"))
+    }
+
     fn length(&self, name: &'static str, min: u64, max: u64) -> Result<usize, ConfigError> {
         let bytes = self.size(name, min, max)?;
         Ok(usize::try_from(bytes).expect("the host's layouts are 64-bit"))
@@ -375,12 +455,24 @@ impl<P: Properties> Reader<'_, P> {
         let (oneshot, old_name) = (self.boolean("oneshot")?, self.boolean("bool")?);
         let seconds = self.number("interval_sec", u64::from(u32::MAX))?;
         let nanos = self.number("interval_nsec", u64::from(u32::MAX))?;
-        if oneshot || old_name {
+        if oneshot || old_name || self.boolean("exit_after_oneshot")? {
             return Ok(Rhythm::Once);
         }
         let interval = Duration::from_secs(seconds) + Duration::from_nanos(nanos);
         // As the built-in does: no interval at all is the default one.
         Ok(Rhythm::Every(if interval.is_zero() { Duration::from_secs(1) } else { interval }))
+    }
+
+    fn after_run(&self) -> Result<AfterRun, ConfigError> {
+        match (self.boolean("exit_after_oneshot")?, self.boolean("propagate_exit_code")?) {
+            (false, false) => Ok(AfterRun::HostGoesOn),
+            (true, false) => Ok(AfterRun::HostStops),
+            (true, true) => Ok(AfterRun::HostStopsWithCode),
+            (false, true) => Err(ConfigError::Conflict(
+                "\"propagate_exit_code\" without \"exit_after_oneshot\"",
+                "there is an exit code only if the run ends the host",
+            )),
+        }
     }
 
     fn args(&self) -> Result<Vec<String>, ConfigError> {
@@ -498,8 +590,10 @@ mod tests {
         assert!(config.preopens.is_empty() && config.args.is_empty());
         assert!(config.env.is_empty() && config.inherit_env.is_empty());
         assert_eq!(config.rhythm, Rhythm::Every(Duration::from_secs(1)));
-        assert_eq!(config.timeout, None);
-        assert_eq!(config.memory_limit_bytes, 256_000_000);
+        assert_eq!(config.after_run, AfterRun::HostGoesOn);
+        assert_eq!(config.backoff_max, Duration::from_secs(60));
+        assert_eq!((config.timeout, config.fuel, config.output_limit_bytes), (None, None, None));
+        assert_eq!((config.memory_limit_bytes, config.open_files_limit), (256_000_000, 64));
         assert_eq!(config.stack_bytes, 1_000_000);
         assert_eq!(config.message_key, "wasi_stdout");
         assert_eq!(config.line_limit_bytes, 1_000_000);
@@ -536,6 +630,11 @@ mod tests {
             ("timeout", "5 minutes", "30, 30s, 5m, 1h or 1d"),
             ("memory_limit", "1KiB", "a size such as"),
             ("memory_limit", "10", "from 65536"),
+            ("backoff_max", "0", "30, 30s, 5m, 1h or 1d"),
+            ("exit_after_oneshot", "1", "\"true\""),
+            ("fuel", "0", "above 0"),
+            ("output_limit", "much", "a number such as"),
+            ("open_files_limit", "-1", "a whole number"),
             ("buf_size", "0", "from 1 "),
             ("buf_size", "-5", "a size such as"),
             ("buf_size", "", ""),
@@ -623,6 +722,16 @@ mod tests {
         assert_eq!(rhythm, Rhythm::Every(Duration::from_secs(1)));
         let rhythm = read(&[("interval_sec", "0"), ("interval_nsec", "1000000")]).unwrap().rhythm;
         assert_eq!(rhythm, Rhythm::Every(Duration::from_millis(1)));
+    }
+
+    #[test]
+    fn a_run_may_end_the_host_which_makes_it_the_only_one() {
+        let config = read(&[("exit_after_oneshot", "true")]).unwrap();
+        assert_eq!((config.rhythm, config.after_run), (Rhythm::Once, AfterRun::HostStops));
+        let config = read(&[("exit_after_oneshot", "true"), ("propagate_exit_code", "true")]).unwrap();
+        assert_eq!(config.after_run, AfterRun::HostStopsWithCode);
+        let error = read(&[("propagate_exit_code", "true")]).unwrap_err();
+        assert!(error.contains("without \"exit_after_oneshot\""), "{error}");
     }
 
     #[test]

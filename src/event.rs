@@ -44,6 +44,7 @@ pub enum Event {
     StillFailing {
         what: String,
         times: u64,
+        backoff: Option<Duration>,
         level: Level,
     },
     Recovered {
@@ -66,6 +67,9 @@ pub enum Event {
     GuestStderrLeftOut {
         lines: u64,
     },
+    OpenFilesLimit {
+        limit: u32,
+    },
     Unparsed {
         parser: String,
         lines: u64,
@@ -73,6 +77,10 @@ pub enum Event {
     Refused {
         records: usize,
     },
+    HostStops {
+        status: i32,
+    },
+    HostDidNotStop,
     LostAtStop {
         records: usize,
         bytes: usize,
@@ -97,10 +105,11 @@ impl Event {
     pub fn level(&self) -> Level {
         match self {
             Self::RunFailed { level, .. } | Self::StillFailing { level, .. } => *level,
-            Self::LostAtStop { .. } | Self::RunnerFailed { .. } => Level::Error,
+            Self::LostAtStop { .. } | Self::HostDidNotStop | Self::RunnerFailed { .. } => Level::Error,
             Self::LongLines { counts, .. } if counts.lost_bytes > 0 => Level::Error,
             Self::LongLines { .. }
             | Self::GuestStderrLeftOut { .. }
+            | Self::OpenFilesLimit { .. }
             | Self::Unparsed { .. }
             | Self::EventsLeftOut { .. }
             | Self::GuestDidNotStop { .. }
@@ -109,6 +118,7 @@ impl Event {
             | Self::Compiled { .. }
             | Self::Recovered { .. }
             | Self::RunStopped { .. }
+            | Self::HostStops { .. }
             | Self::GuestStderr { .. } => Level::Info,
             Self::TicksSkipped { .. } | Self::Refused { .. } => Level::Debug,
         }
@@ -125,8 +135,11 @@ impl fmt::Display for Event {
                 write!(f, "Compiled \"{program}\" in {took:.1?}.")
             }
             Self::RunFailed { what, .. } => write!(f, "{}.", Capital(what)),
-            Self::StillFailing { what, times, .. } => {
+            Self::StillFailing { what, times, backoff: None, .. } => {
                 write!(f, "{}; {times} times in a row now.", Capital(what))
+            }
+            Self::StillFailing { what, times, backoff: Some(wait), .. } => {
+                write!(f, "{}; {times} times in a row now, the next start is in {wait:.0?}.", Capital(what))
             }
             Self::Recovered { failures: 1 } => write!(f, "The guest runs again, after one failed run."),
             Self::Recovered { failures } => {
@@ -153,11 +166,27 @@ impl fmt::Display for Event {
             Self::GuestStderrLeftOut { lines } => {
                 write!(f, "Left out {lines} more lines of the guest's stderr: too many in one second.")
             }
+            Self::OpenFilesLimit { limit } => write!(
+                f,
+                "The guest was refused more open files than open_files_limit ({limit}); it sees the error EMFILE."
+            ),
             Self::Unparsed { parser, lines } => {
                 write!(f, "Parser \"{parser}\" did not match {lines} lines; they were kept as text.")
             }
             Self::Refused { records } => {
                 write!(f, "The engine did not take {records} records; they wait and will be offered again.")
+            }
+            Self::HostStops { status } => {
+                write!(
+                    f,
+                    "The run has ended; stopping the host with exit code {status}, as exit_after_oneshot says."
+                )
+            }
+            Self::HostDidNotStop => {
+                write!(
+                    f,
+                    "The host can't be stopped as exit_after_oneshot says: it has no function for that, or it failed."
+                )
             }
             Self::LostAtStop { records, bytes } => write!(
                 f,

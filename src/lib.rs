@@ -14,7 +14,8 @@
 //! ```
 //!
 //! # Modules
-//! [`config`], [`schedule`], [`record`], [`pipe`], [`event`], [`counters`] know neither the host nor
+//! [`config`], [`schedule`], [`record`], [`pipe`], [`event`], [`journal`],
+//! [`counters`] know neither the host nor
 //! wasmtime. [`guest`] knows wasmtime and no Fluent Bit. [`host`] knows Fluent Bit and no wasmtime.
 //! [`plugin`] is where they meet.
 //!
@@ -36,6 +37,7 @@ pub mod event;
 pub mod guest;
 #[allow(unsafe_code, reason = "the host's binary interface")]
 pub mod host;
+pub mod journal;
 pub mod pipe;
 #[allow(unsafe_code, reason = "its exports are the host's callbacks")]
 pub mod plugin;

@@ -107,6 +107,13 @@ fn an_exit_code_is_not_a_failure_of_the_input() {
         "[ warn] [input:exec_wasi:exec_wasi.0] The guest exited with code 3.",
     );
     assert_eq!(lines, ["before"]);
+    for code in [1, 125, 126, 255, 256, u32::MAX] {
+        run_until_logged(
+            &guest(code),
+            &[],
+            &format!("[ warn] [input:exec_wasi:exec_wasi.0] The guest exited with code {code}."),
+        );
+    }
     let mut host = Scene::new().guest(&guest(0), &[ONCE]).start();
     host.wait_for_lines(1);
     let ended = host.stop();

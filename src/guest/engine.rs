@@ -1,7 +1,7 @@
 //! wasmtime's engine, and the ticker that keeps a busy guest interruptible.
 //!
 //! One engine serves all inputs of the process; a second one exists only while inputs ask for different
-//! stack sizes, which wasmtime fixes per engine.
+//! stack sizes or some for `fuel`, which wasmtime fixes per engine.
 //!
 //! **Traps without signals.** wasmtime usually catches a guest's bad access with a signal handler of its
 //! own. Fluent Bit re-installs its handlers on every SIGHUP and SIGCONT, after which such an access would
@@ -39,32 +39,41 @@ pub struct GuestEngine {
     pub engine: Engine,
     /// The functions core modules may import.
     pub linker: Linker<State>,
-    stack_bytes: usize,
+    traits: Traits,
     ticker: Ticker,
+}
+
+/// What wasmtime fixes per engine and inputs may want differently.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Traits {
+    /// The guest's stack.
+    pub stack_bytes: usize,
+    /// Instructions are counted.
+    pub counts_fuel: bool,
 }
 
 static ENGINES: Mutex<Vec<Weak<GuestEngine>>> = Mutex::new(Vec::new());
 
 impl GuestEngine {
-    /// The process's engine for guests with a stack of `stack_bytes`; made when first asked for, and gone
-    /// when the last input that uses it is.
+    /// The process's engine for guests of this kind; made when first asked for, and gone when the last
+    /// input that uses it is.
     ///
     /// # Errors
     /// When wasmtime refuses the settings on this machine, or no thread can be started.
-    pub fn shared(stack_bytes: usize) -> wasmtime::Result<Arc<Self>> {
+    pub fn shared(traits: Traits) -> wasmtime::Result<Arc<Self>> {
         // Only pushes and removals happen under the lock.
         let mut engines = ENGINES.lock().unwrap_or_else(PoisonError::into_inner);
         engines.retain(|engine| engine.strong_count() > 0);
-        let known = engines.iter().filter_map(Weak::upgrade).find(|known| known.stack_bytes == stack_bytes);
+        let known = engines.iter().filter_map(Weak::upgrade).find(|known| known.traits == traits);
         if let Some(known) = known {
             return Ok(known);
         }
-        let engine = Engine::new(&settings(stack_bytes))?;
+        let engine = Engine::new(&settings(traits))?;
         let made = Arc::new(Self {
             linker: p1::linker(&engine)?,
             ticker: Ticker::start(engine.clone())?,
             engine,
-            stack_bytes,
+            traits,
         });
         engines.push(Arc::downgrade(&made));
         Ok(made)
@@ -76,13 +85,14 @@ impl GuestEngine {
     }
 }
 
-fn settings(stack_bytes: usize) -> Config {
+fn settings(traits: Traits) -> Config {
     let mut config = Config::new();
     config
         .signals_based_traps(false)
         .epoch_interruption(true)
-        .max_wasm_stack(stack_bytes)
-        .async_stack_size(stack_bytes + HOST_STACK_BYTES)
+        .consume_fuel(traits.counts_fuel)
+        .max_wasm_stack(traits.stack_bytes)
+        .async_stack_size(traits.stack_bytes + HOST_STACK_BYTES)
         // One guest is one future; nothing runs beside it in its store.
         .concurrency_support(false)
         // Enough to see through a recursion to who began it.
@@ -187,11 +197,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn inputs_with_the_same_stack_share_an_engine() {
-        let one = GuestEngine::shared(1_000_000).unwrap();
-        let two = GuestEngine::shared(1_000_000).unwrap();
-        let other = GuestEngine::shared(2_000_000).unwrap();
+    fn inputs_of_the_same_kind_share_an_engine() {
+        let plain = Traits { stack_bytes: 1_000_000, counts_fuel: false };
+        let one = GuestEngine::shared(plain).unwrap();
+        let two = GuestEngine::shared(plain).unwrap();
         assert!(Arc::ptr_eq(&one, &two));
-        assert!(!Arc::ptr_eq(&one, &other));
+        for other in [Traits { stack_bytes: 2_000_000, ..plain }, Traits { counts_fuel: true, ..plain }] {
+            assert!(!Arc::ptr_eq(&one, &GuestEngine::shared(other).unwrap()));
+        }
     }
 }

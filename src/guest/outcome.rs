@@ -7,8 +7,13 @@ use wasmtime::{Error, Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
 use super::limits::Limits;
+use super::stdio::OutputLimitReached;
+use crate::config::Config;
 use crate::event::Level;
+use crate::schedule::Turnout;
 
+/// Exit code of a process that has found its program but couldn't run it.
+pub const EXIT_NOT_STARTED: i32 = 126;
 /// Frames of a backtrace that are shown.
 const MAX_FRAMES: usize = 12;
 
@@ -18,7 +23,7 @@ pub enum Outcome {
     /// `_start` returned, or called `proc_exit`.
     Exited {
         /// 0 when it returned.
-        code: i32,
+        code: u32,
     },
     /// The guest did something that can't go on.
     Trapped {
@@ -34,6 +39,13 @@ pub enum Outcome {
         /// What was tried and why it failed.
         reason: String,
     },
+    /// It was stopped because it reached the limit that an option sets.
+    OverLimit {
+        /// The option's name.
+        option: &'static str,
+        /// The option's value.
+        value: u64,
+    },
     /// It was stopped because of the option `timeout`.
     TimedOut {
         /// The option's value.
@@ -43,9 +55,16 @@ pub enum Outcome {
 
 impl Outcome {
     /// What an error of a running guest means.
-    pub fn of_error(error: &Error, limits: &Limits, memory_limit_bytes: u64) -> Self {
+    pub fn of_error(error: &Error, limits: &Limits, config: &Config) -> Self {
         if let Some(exit) = error.downcast_ref::<I32Exit>() {
-            return Self::Exited { code: exit.0 };
+            return Self::Exited { code: exit.0.cast_unsigned() };
+        }
+        if error.is::<OutputLimitReached>() {
+            let value = config.output_limit_bytes.unwrap_or_default();
+            return Self::OverLimit { option: "output_limit", value };
+        }
+        if error.downcast_ref() == Some(&Trap::OutOfFuel) {
+            return Self::OverLimit { option: "fuel", value: config.fuel.unwrap_or_default() };
         }
         let backtrace = error.downcast_ref::<WasmBacktrace>().map(frames).unwrap_or_default();
         let reason = match error.downcast_ref::<Trap>() {
@@ -55,13 +74,26 @@ impl Outcome {
         let limit = if error.downcast_ref() == Some(&Trap::StackOverflow) {
             Some("wasm_stack_size".to_owned())
         } else if limits.memory_refused {
-            Some(format!("memory_limit ({memory_limit_bytes} bytes)"))
+            Some(format!("memory_limit ({} bytes)", config.memory_limit_bytes))
         } else if limits.table_refused {
             Some("the size of tables (1000000 elements)".to_owned())
         } else {
             None
         };
         Self::Trapped { reason, backtrace, limit }
+    }
+
+    /// What an error before `_start` means.
+    pub fn of_failed_start(error: &Error, limits: &Limits, config: &Config) -> Self {
+        match Self::of_error(error, limits, config) {
+            // A start function ran; anything else never got so far.
+            outcome @ Self::Trapped { limit: None, .. } if error.is::<Trap>() => outcome,
+            Self::Trapped { limit: Some(limit), .. } => {
+                Self::NotStarted { reason: format!("it needs more than {limit} allows") }
+            }
+            Self::Trapped { .. } => Self::NotStarted { reason: causes(error) },
+            outcome => outcome,
+        }
     }
 
     /// Whether the run did what it should.
@@ -75,6 +107,26 @@ impl Outcome {
             Self::Exited { code: 0 } => Level::Debug,
             Self::Exited { .. } => Level::Warn,
             _ => Level::Error,
+        }
+    }
+
+    /// What it means for the next start.
+    pub fn turnout(&self) -> Turnout {
+        match self {
+            Self::Exited { .. } | Self::TimedOut { .. } => Turnout::Ran,
+            Self::Trapped { .. } | Self::OverLimit { .. } => Turnout::Failed,
+            Self::NotStarted { .. } => Turnout::NoGuest,
+        }
+    }
+
+    /// The exit code of a process that ended so, after the customs of shells and `timeout`.
+    pub fn exit_status(&self) -> i32 {
+        match self {
+            // A code that doesn't fit must not become a success.
+            Self::Exited { code } => i32::from(u8::try_from(*code).unwrap_or(u8::MAX)),
+            Self::TimedOut { .. } => 124,
+            Self::NotStarted { .. } => EXIT_NOT_STARTED,
+            Self::Trapped { .. } | Self::OverLimit { .. } => 134,
         }
     }
 }
@@ -94,6 +146,9 @@ impl fmt::Display for Outcome {
                 Ok(())
             }
             Self::NotStarted { reason } => write!(f, "the guest can't start: {reason}"),
+            Self::OverLimit { option, value } => {
+                write!(f, "the guest was stopped: this run reached {option} ({value})")
+            }
             Self::TimedOut { timeout } => write!(
                 f,
                 "the guest was stopped: this run took longer than timeout ({} s)",

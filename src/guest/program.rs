@@ -79,6 +79,8 @@ static PROGRAMS: Mutex<Option<HashMap<Key, Weak<Slot>>>> = Mutex::new(None);
 /// The program of one input, kept up to date with its file.
 pub struct ProgramFile {
     path: PathBuf,
+    /// The file as it was last looked at; `None` if it wasn't there.
+    seen: Option<Stamp>,
     /// The file as it was last read, and what it held.
     last: Option<(Stamp, Arc<Slot>)>,
 }
@@ -86,7 +88,7 @@ pub struct ProgramFile {
 impl ProgramFile {
     /// The program in the file at `path`; nothing is opened yet.
     pub fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), last: None }
+        Self { path: path.to_owned(), seen: None, last: None }
     }
 
     /// The program as the file holds it now. Waits while it is compiled.
@@ -116,7 +118,9 @@ impl ProgramFile {
 
     /// The slot for what the file holds now, and its content if it was just read.
     fn refresh(&mut self, engine: &GuestEngine) -> io::Result<(Arc<Slot>, Option<Vec<u8>>)> {
-        let stamp = Stamp::of(&std::fs::metadata(&self.path)?);
+        let stamp = self.look();
+        self.seen = stamp.as_ref().ok().copied();
+        let stamp = stamp?;
         if let Some((last, slot)) = &self.last
             && *last == stamp
         {
@@ -126,6 +130,15 @@ impl ProgramFile {
         let slot = slot_for(&content, engine);
         self.last = Some((stamp, Arc::clone(&slot)));
         Ok((slot, Some(content)))
+    }
+
+    /// Whether the file is another than when [`current`](Self::current) last looked at it.
+    pub fn has_changed(&self) -> bool {
+        self.look().ok() != self.seen
+    }
+
+    fn look(&self) -> io::Result<Stamp> {
+        Ok(Stamp::of(&std::fs::metadata(&self.path)?))
     }
 
     fn error(&self, reason: &str) -> LoadError {
@@ -235,6 +248,11 @@ fn check_start(module: &Module) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::guest::engine::Traits;
+
+    fn engine() -> Arc<GuestEngine> {
+        GuestEngine::shared(Traits { stack_bytes: 1_000_000, counts_fuel: false }).unwrap()
+    }
 
     #[test]
     fn the_first_bytes_tell_what_a_file_is() {
@@ -255,7 +273,7 @@ mod tests {
 
     #[test]
     fn what_can_not_run_is_refused_with_the_reason() {
-        let engine = GuestEngine::shared(1_000_000).unwrap();
+        let engine = engine();
         let start = "(func (export \"_start\"))";
         for (text, reason) in [
             ("(module".to_owned(), "not a valid WebAssembly module"),
@@ -274,7 +292,7 @@ mod tests {
 
     #[test]
     fn the_same_content_is_the_same_program() {
-        let engine = GuestEngine::shared(1_000_000).unwrap();
+        let engine = engine();
         let (one, two) = (slot_for(b"a", &engine), slot_for(b"a", &engine));
         assert!(Arc::ptr_eq(&one, &two));
         assert!(!Arc::ptr_eq(&one, &slot_for(b"b", &engine)));

@@ -7,12 +7,14 @@
 //! - clocks and random numbers;
 //! - memory up to `memory_limit`.
 
+use wasmtime::Memory;
 use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 
 use super::limits::Limits;
 use super::outcome::causes;
-use super::stdio::GuestStream;
+use super::p1::{Direct, OpenFiles};
+use super::stdio::Streams;
 use crate::config::{Config, Preopen};
 
 /// The data of one run's store.
@@ -21,6 +23,12 @@ pub struct State {
     pub wasi: WasiP1Ctx,
     /// Its bounds.
     pub limits: Limits,
+    /// Standard streams that need no detour.
+    pub direct: Direct,
+    /// What it has open.
+    pub files: OpenFiles,
+    /// The guest's memory, once it was looked up.
+    pub memory: Option<Memory>,
 }
 
 impl State {
@@ -29,11 +37,9 @@ impl State {
     ///
     /// # Errors
     /// A directory that can't be opened, with the reason.
-    pub fn granted(config: &Config, stdout: GuestStream, stderr: GuestStream) -> Result<Self, String> {
+    pub fn granted(config: &Config, streams: &Streams, files: OpenFiles) -> Result<Self, String> {
         let mut wasi = WasiCtxBuilder::new();
-        // The thread is the guest's own, and what it waits for is its own file.
-        wasi.allow_blocking_current_thread(true);
-        wasi.stdout(stdout).stderr(stderr);
+        wasi.stdout(streams.stdout.clone()).stderr(streams.stderr.clone());
         wasi.arg(program_name(config)).args(&config.args);
         for name in &config.inherit_env {
             if let Some(value) = std::env::var_os(name) {
@@ -44,7 +50,13 @@ impl State {
         for preopen in &config.preopens {
             open(&mut wasi, preopen)?;
         }
-        Ok(Self { wasi: wasi.build_p1(), limits: Limits::new(config.memory_limit_bytes) })
+        Ok(Self {
+            wasi: wasi.build_p1(),
+            limits: Limits::new(config.memory_limit_bytes),
+            direct: Direct::new(streams.stdout.clone(), streams.stderr.clone()),
+            files,
+            memory: None,
+        })
     }
 }
 
