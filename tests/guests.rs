@@ -244,7 +244,7 @@ fn a_program_that_is_not_there_or_no_program_costs_one_line_and_not_the_start() 
         "Can't run wasi_path \"/no/such/file.wasm\": No such file or directory",
         "\": it is a directory",
         "\": the file is empty",
-        "\": it is a component (WASI 0.2 or later)",
+        "\": it is a component but no command: it exports nothing, not wasi:cli/run",
         "\": it has no function \"_start\"",
     ] {
         host.wait_for_log(reason);

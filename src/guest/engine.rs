@@ -15,15 +15,16 @@ use std::future::Future;
 use std::num::NonZeroUsize;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use wasmtime::{Config, Engine, Linker};
+use wasmtime::{Engine, Linker, Store, component};
 
-use super::p1;
 use super::sandbox::State;
+use super::{component as components, p1};
+use crate::config::Config;
 
 /// Longest time a computing guest goes on before it looks whether it should stop.
 const TICK: Duration = Duration::from_millis(10);
@@ -39,6 +40,8 @@ pub struct GuestEngine {
     pub engine: Engine,
     /// The functions core modules may import.
     pub linker: Linker<State>,
+    /// The functions components may import, once there is one.
+    component_linker: OnceLock<component::Linker<components::State>>,
     traits: Traits,
     ticker: Ticker,
 }
@@ -71,6 +74,7 @@ impl GuestEngine {
         let engine = Engine::new(&settings(traits))?;
         let made = Arc::new(Self {
             linker: p1::linker(&engine)?,
+            component_linker: OnceLock::new(),
             ticker: Ticker::start(engine.clone())?,
             engine,
             traits,
@@ -79,14 +83,35 @@ impl GuestEngine {
         Ok(made)
     }
 
+    /// The functions components may import.
+    ///
+    /// # Errors
+    /// Only if wasmtime-wasi defined a name twice.
+    pub fn component_linker(&self) -> wasmtime::Result<&component::Linker<components::State>> {
+        if let Some(linker) = self.component_linker.get() {
+            return Ok(linker);
+        }
+        let linker = components::linker(&self.engine)?;
+        Ok(self.component_linker.get_or_init(|| linker))
+    }
+
+    /// Makes a run end at its `fuel`, and give way at every tick.
+    pub fn bound<T: 'static>(&self, store: &mut Store<T>, config: &Config) {
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_async_yield_and_update(1);
+        if let Some(fuel) = config.fuel {
+            store.set_fuel(fuel).expect("an engine for a config with fuel counts it");
+        }
+    }
+
     /// Runs a guest's future so that it can be interrupted whenever it computes.
     pub fn interruptible<F: Future>(&self, guest: F) -> Interruptible<'_, F> {
         Interruptible { guest: Box::pin(guest), ticker: &self.ticker }
     }
 }
 
-fn settings(traits: Traits) -> Config {
-    let mut config = Config::new();
+fn settings(traits: Traits) -> wasmtime::Config {
+    let mut config = wasmtime::Config::new();
     config
         .signals_based_traps(false)
         .epoch_interruption(true)

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use wasmtime::component::ResourceTableError;
 use wasmtime::{Error, Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
@@ -75,6 +76,8 @@ impl Outcome {
             Some("wasm_stack_size".to_owned())
         } else if limits.memory_refused {
             Some(format!("memory_limit ({} bytes)", config.memory_limit_bytes))
+        } else if matches!(error.downcast_ref(), Some(ResourceTableError::Full)) {
+            Some(format!("open_files_limit ({})", config.open_files_limit))
         } else if limits.table_refused {
             Some("the size of tables (1000000 elements)".to_owned())
         } else {

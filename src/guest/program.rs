@@ -16,8 +16,10 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 use tokio::sync::{OnceCell, oneshot};
-use wasmtime::{ExternType, InstancePre, Module};
+use wasmtime::{CodeBuilder, ExternType, InstancePre, Module};
+use wasmtime_wasi::p2::bindings::CommandPre;
 
+use super::component;
 use super::engine::GuestEngine;
 use super::outcome::causes;
 use super::sandbox::State;
@@ -31,6 +33,8 @@ const WORTH_MENTIONING_BYTES: usize = 1_000_000;
 pub enum Program {
     /// A core module of WASI 0.1.
     Module(InstancePre<State>),
+    /// A component of WASI 0.2.
+    Component(CommandPre<component::State>),
 }
 
 /// Why a file is no program; a clause that begins with the file.
@@ -209,9 +213,14 @@ fn build(engine: &GuestEngine, content: &[u8]) -> Result<Program, String> {
         .thread_name(|number| format!("exec_wasi-comp{number}"))
         .build()
         .map_err(|error| format!("no threads to compile it: {error}"))?;
-    let module = pool
-        .install(|| Module::new(&engine.engine, content))
-        .map_err(|error| format!("it is not a valid WebAssembly module: {}", causes(&error)))?;
+    let mut code = CodeBuilder::new(&engine.engine);
+    let invalid = |error| format!("it is not valid WebAssembly: {}", causes(&error));
+    code.wasm_binary_or_text(content, None).map_err(invalid)?;
+    if is_component(content) {
+        let component = pool.install(|| code.compile_component()).map_err(invalid)?;
+        return component::prepare(engine, &component).map(Program::Component);
+    }
+    let module = pool.install(|| code.compile_module()).map_err(invalid)?;
     check_start(&module)?;
     let module = engine
         .linker
@@ -220,14 +229,19 @@ fn build(engine: &GuestEngine, content: &[u8]) -> Result<Program, String> {
     Ok(Program::Module(module))
 }
 
+/// Whether it is a component, binary or text.
+fn is_component(content: &[u8]) -> bool {
+    match content {
+        [0, b'a', b's', b'm', _, _, layer, ..] => *layer == 1,
+        text => text.trim_ascii_start().starts_with(b"(component"),
+    }
+}
+
 /// The first bytes tell a module, a component, text and everything else apart.
 fn recognise(content: &[u8]) -> Result<(), String> {
     match content {
         [] => Err("the file is empty".into()),
-        [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => Ok(()),
-        [0, b'a', b's', b'm', 0x0d, 0, 1, 0, ..] => {
-            Err("it is a component (WASI 0.2 or later); this plugin runs core modules (WASI 0.1)".into())
-        }
+        [0, b'a', b's', b'm', 1, 0, 0, 0, ..] | [0, b'a', b's', b'm', 0x0d, 0, 1, 0, ..] => Ok(()),
         [0, b'a', b's', b'm', ..] => Err("it is cut off or of an unknown WebAssembly version".into()),
         text if matches!(text.trim_ascii_start(), [b'(' | b';', ..]) => Ok(()),
         _ => Err("it is no WebAssembly: neither binary (.wasm) nor text (.wat)".into()),
@@ -257,13 +271,15 @@ mod tests {
     #[test]
     fn the_first_bytes_tell_what_a_file_is() {
         for module in [&b"\0asm\x01\0\0\0"[..], b"(module)", b"\n ;; text\n(module)"] {
-            assert_eq!(recognise(module), Ok(()));
+            assert_eq!((recognise(module), is_component(module)), (Ok(()), false));
+        }
+        for component in [&b"\0asm\x0d\0\x01\0"[..], b"\n(component)"] {
+            assert_eq!((recognise(component), is_component(component)), (Ok(()), true));
         }
         for (bytes, reason) in [
             (&b""[..], "empty"),
             (b"\0asm", "cut off"),
             (b"\0asm\x02\0\0\0", "unknown WebAssembly version"),
-            (b"\0asm\x0d\0\x01\0", "component"),
             (b"\x7fELF", "no WebAssembly"),
             (b"#!/bin/sh", "no WebAssembly"),
         ] {
@@ -276,13 +292,14 @@ mod tests {
         let engine = engine();
         let start = "(func (export \"_start\"))";
         for (text, reason) in [
-            ("(module".to_owned(), "not a valid WebAssembly module"),
+            ("(module".to_owned(), "not valid WebAssembly"),
+            ("(component)".to_owned(), "no command: it exports nothing"),
             ("(module)".to_owned(), "built as a library, not"),
             ("(module (func (export \"_initialize\")))".to_owned(), "reactor"),
             ("(module (func (export \"_start\") (param i32)))".to_owned(), "without parameters"),
             ("(module (memory (export \"_start\") 1))".to_owned(), "without parameters"),
             (format!("(module (import \"env\" \"f\" (func)) {start})"), "env::f"),
-            (format!("(module (memory 1 1 shared) {start})"), "not a valid"),
+            (format!("(module (memory 1 1 shared) {start})"), "not valid"),
         ] {
             let error = build(&engine, text.as_bytes()).err().expect(&text);
             assert!(error.contains(reason), "{text}: {error}");

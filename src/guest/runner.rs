@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+use super::component;
 use super::engine::{GuestEngine, Traits};
 use super::outcome::{EXIT_NOT_STARTED, Outcome, causes};
 use super::p1::{self, OpenFiles};
@@ -226,12 +227,17 @@ impl Running {
         self.job.counters.runs.add(1);
         async move {
             streams.0.begin_run();
-            let state = match State::granted(&config, &streams.0, files) {
-                Ok(state) => state,
-                Err(reason) => return Outcome::NotStarted { reason },
-            };
-            let guest = match &*program {
-                Program::Module(module) => p1::run(&engine, module, &config, state),
+            let guest = async {
+                match &*program {
+                    Program::Module(module) => match State::granted(&config, &streams.0, files) {
+                        Ok(state) => p1::run(&engine, module, &config, state).await,
+                        Err(reason) => Outcome::NotStarted { reason },
+                    },
+                    Program::Component(command) => match component::State::granted(&config, &streams.0) {
+                        Ok(state) => component::run(&engine, command, &config, state).await,
+                        Err(reason) => Outcome::NotStarted { reason },
+                    },
+                }
             };
             let guest = engine.interruptible(guest);
             match config.timeout {

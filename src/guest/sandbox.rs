@@ -17,7 +17,7 @@ use super::p1::{Direct, OpenFiles};
 use super::stdio::Streams;
 use crate::config::{Config, Preopen};
 
-/// The data of one run's store.
+/// The data of one run's store, for a core module.
 pub struct State {
     /// The system interface.
     pub wasi: WasiP1Ctx,
@@ -32,32 +32,40 @@ pub struct State {
 }
 
 impl State {
-    /// Everything one run is granted. Directories are opened here, so that one that was replaced since
-    /// the last run is seen.
+    /// Everything one run is granted.
     ///
     /// # Errors
     /// A directory that can't be opened, with the reason.
     pub fn granted(config: &Config, streams: &Streams, files: OpenFiles) -> Result<Self, String> {
-        let mut wasi = WasiCtxBuilder::new();
-        wasi.stdout(streams.stdout.clone()).stderr(streams.stderr.clone());
-        wasi.arg(program_name(config)).args(&config.args);
-        for name in &config.inherit_env {
-            if let Some(value) = std::env::var_os(name) {
-                wasi.env(name, value.to_string_lossy());
-            }
-        }
-        wasi.envs(&config.env);
-        for preopen in &config.preopens {
-            open(&mut wasi, preopen)?;
-        }
         Ok(Self {
-            wasi: wasi.build_p1(),
-            limits: Limits::new(config.memory_limit_bytes),
+            wasi: grants(config, streams)?.build_p1(),
+            limits: Limits::of_module(config.memory_limit_bytes),
             direct: Direct::new(streams.stdout.clone(), streams.stderr.clone()),
             files,
             memory: None,
         })
     }
+}
+
+/// What a guest is given, whatever its form. Directories are opened here, so that one that was replaced
+/// since the last run is seen.
+///
+/// # Errors
+/// A directory that can't be opened, with the reason.
+pub fn grants(config: &Config, streams: &Streams) -> Result<WasiCtxBuilder, String> {
+    let mut wasi = WasiCtxBuilder::new();
+    wasi.stdout(streams.stdout.clone()).stderr(streams.stderr.clone());
+    wasi.arg(program_name(config)).args(&config.args);
+    for name in &config.inherit_env {
+        if let Some(value) = std::env::var_os(name) {
+            wasi.env(name, value.to_string_lossy());
+        }
+    }
+    wasi.envs(&config.env);
+    for preopen in &config.preopens {
+        open(&mut wasi, preopen)?;
+    }
+    Ok(wasi)
 }
 
 /// `argv[0]`: the name of the program's file.

@@ -56,11 +56,7 @@ pub async fn run(
 ) -> Outcome {
     let mut store = Store::new(&engine.engine, state);
     store.limiter(|state| &mut state.limits);
-    store.set_epoch_deadline(1);
-    store.epoch_deadline_async_yield_and_update(1);
-    if let Some(fuel) = config.fuel {
-        store.set_fuel(fuel).expect("an engine for a config with fuel counts it");
-    }
+    engine.bound(&mut store, config);
     let instance = match module.instantiate_async(&mut store).await {
         Ok(instance) => instance,
         Err(error) => return Outcome::of_failed_start(&error, &store.data().limits, config),
