@@ -32,9 +32,9 @@ fi
 
 if ((${#pip_packages[@]})); then
     printf 'installing %s\n' "${pip_packages[*]}"
-    # Debian's own Python wants to be told that packages beside its own are meant.
-    python3 -m pip install --quiet --root-user-action=ignore "${pip_packages[@]}" ||
-        python3 -m pip install --quiet --root-user-action=ignore --break-system-packages "${pip_packages[@]}"
+    # Debian's own Python wants to be told that packages beside Debian's are meant; others don't mind.
+    export PIP_BREAK_SYSTEM_PACKAGES=1 PIP_ROOT_USER_ACTION=ignore
+    python3 -m pip install --quiet "${pip_packages[@]}"
 fi
 
 ((${#apt_packages[@]} + ${#pip_packages[@]})) || exit 0
