@@ -101,18 +101,15 @@ fn a_directory_that_is_not_there_is_said_and_the_guest_starts_once_it_is() {
 #[test]
 fn an_exit_code_is_not_a_failure_of_the_input() {
     let guest = |code| Guest::new().out("before\n").exit(code).out("never\n");
-    let lines = run_until_logged(
-        &guest(3),
-        &[],
-        "[ warn] [input:exec_wasi:exec_wasi.0] The guest exited with code 3.",
-    );
+    let exited = |code: u32| {
+        // To a component of WASI 0.2 there is success and failure.
+        let seen = if host::as_components() { 1 } else { code };
+        format!("[ warn] [input:exec_wasi:exec_wasi.0] The guest exited with code {seen}.")
+    };
+    let lines = run_until_logged(&guest(3), &[], &exited(3));
     assert_eq!(lines, ["before"]);
     for code in [1, 125, 126, 255, 256, u32::MAX] {
-        run_until_logged(
-            &guest(code),
-            &[],
-            &format!("[ warn] [input:exec_wasi:exec_wasi.0] The guest exited with code {code}."),
-        );
+        run_until_logged(&guest(code), &[], &exited(code));
     }
     let mut host = Scene::new().guest(&guest(0), &[ONCE]).start();
     host.wait_for_lines(1);
@@ -145,7 +142,7 @@ fn every_kind_of_trap_is_told_with_where_it_was_and_keeps_what_came_before() {
         host.wait_for_log(if code.contains("recurse") {
             "in guest!recurse (50 times)."
         } else {
-            "in guest!start."
+            "in guest!start"
         });
         host.stop().assert_clean();
     }
@@ -186,7 +183,8 @@ fn a_guest_runs_at_its_interval_and_never_twice_at_a_time() {
         Scene::new().guest(&guest, &[("interval_sec", "0"), ("interval_nsec", "200000000")]).start();
     host.wait_for_lines(6);
     let times: Vec<f64> = host.records().iter().map(|record| record.time).collect();
-    let apart = (times[5] - times[0]) / 5.0;
+    // The first one may be late: the program is compiled.
+    let apart = (times[5] - times[1]) / 4.0;
     assert!((0.19..0.4).contains(&apart), "{apart}");
 
     let guest = Guest::new().out("begin\n").sleep_ms(500).out("end\n");
@@ -231,7 +229,7 @@ fn a_program_that_is_not_there_or_no_program_costs_one_line_and_not_the_start() 
     let component = scene.file("component.wasm", b"\0asm\x0d\0\x01\0");
     let library = scene.file("library.wat", "(module)");
     let secret = scene.file("secret.wasm", "x");
-    fs::set_permissions(&secret, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o0)).unwrap();
     let mut host = scene
         .input("exec_wasi", &[("wasi_path", "/no/such/file.wasm")])
         .input("exec_wasi", &[("wasi_path", &folder)])
