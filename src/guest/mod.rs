@@ -3,6 +3,7 @@
 //! The rest of the crate sees [`runner::Runner`]: a thread that starts a program when the schedule says so
 //! and turns what it prints into records in the pipe.
 
+mod backtrace;
 mod component;
 mod engine;
 mod limits;

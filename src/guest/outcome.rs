@@ -7,6 +7,7 @@ use wasmtime::component::ResourceTableError;
 use wasmtime::{Error, Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
+use super::backtrace::frames;
 use super::limits::Limits;
 use super::stdio::OutputLimitReached;
 use crate::config::Config;
@@ -15,8 +16,6 @@ use crate::schedule::Turnout;
 
 /// Exit code of a process that has found its program but couldn't run it.
 pub const EXIT_NOT_STARTED: i32 = 126;
-/// Frames of a backtrace that are shown.
-const MAX_FRAMES: usize = 12;
 
 /// The end of a run.
 #[derive(Debug, PartialEq, Eq)]
@@ -163,27 +162,14 @@ impl fmt::Display for Outcome {
 
 /// An error and everything behind it, in one clause.
 pub fn causes(error: &Error) -> String {
-    let texts: Vec<String> = error.chain().map(|cause| cause.to_string()).collect();
-    // wasmtime puts the backtrace, many lines, before the reason; it is shown by itself.
-    let plain = texts.iter().filter(|text| !text.starts_with("error while executing at wasm backtrace"));
-    plain.map(|text| text.trim_end().replace('\n', " ")).collect::<Vec<_>>().join(": ")
-}
-
-/// Function names, demangled. wasmtime's own text is the only place that has them so:
-/// `  0: 0x2a - module!function` for each frame.
-fn frames(backtrace: &WasmBacktrace) -> Vec<String> {
-    let text = backtrace.to_string();
-    let names = text.lines().filter_map(|line| line.split_once(" - ").map(|(_, name)| name));
-    let mut frames: Vec<(&str, usize)> = Vec::new();
-    for name in names.map(|name| name.trim_start_matches("<unknown>!")) {
-        match frames.last_mut() {
-            // A recursion is one entry, however deep.
-            Some((last, times)) if *last == name => *times += 1,
-            _ => frames.push((name, 1)),
-        }
-    }
-    let shown = frames.into_iter().take(MAX_FRAMES);
-    shown
-        .map(|(name, times)| if times == 1 { name.to_owned() } else { format!("{name} ({times} times)") })
-        .collect()
+    // A backtrace is shown by itself, and never by its own text: see `demangled`. It is known by its place,
+    // since the links of an error's chain don't tell their types.
+    let backtrace =
+        error.downcast_ref::<WasmBacktrace>().map(|backtrace| std::ptr::from_ref(backtrace).addr());
+    let is_backtrace = |cause: &(dyn std::error::Error + 'static)| {
+        let start = std::ptr::from_ref(cause).cast::<()>().addr();
+        backtrace.is_some_and(|at| (start..start + size_of_val(cause)).contains(&at))
+    };
+    let texts = error.chain().filter(|cause| !is_backtrace(*cause)).map(|cause| cause.to_string());
+    texts.map(|text| text.trim_end().replace('\n', " ")).collect::<Vec<_>>().join(": ")
 }

@@ -59,6 +59,8 @@ pub struct Job {
 #[derive(Debug)]
 pub struct Runner {
     cancel: Option<oneshot::Sender<()>>,
+    /// When it was first told to stop.
+    cancelled: Option<Instant>,
     ended: mpsc::Receiver<()>,
     thread: Option<JoinHandle<()>>,
 }
@@ -85,18 +87,21 @@ impl Runner {
             });
             drop(end);
         })?;
-        Ok(Self { cancel: Some(cancel), ended, thread: Some(thread) })
+        Ok(Self { cancel: Some(cancel), cancelled: None, ended, thread: Some(thread) })
     }
 
     /// Tells the guest to stop, without waiting for it.
     pub fn cancel(&mut self) {
         // Dropping the sender is the signal.
         self.cancel = None;
+        self.cancelled.get_or_insert_with(Instant::now);
     }
 
-    /// Waits up to `patience` for the thread to end; `false` when it hasn't. It then ends by itself, later.
+    /// Waits for the thread to end, up to `patience` since it was told to; `false` when it hasn't. It then
+    /// ends by itself, later. (A host with many inputs tells all of them and then waits for one by one.)
     pub fn join(&mut self, patience: Duration) -> bool {
-        if self.ended.recv_timeout(patience) == Err(mpsc::RecvTimeoutError::Timeout) {
+        let waited = self.cancelled.map_or(Duration::ZERO, |at| at.elapsed());
+        if self.ended.recv_timeout(patience.saturating_sub(waited)) == Err(mpsc::RecvTimeoutError::Timeout) {
             return false;
         }
         if let Some(thread) = self.thread.take() {

@@ -23,7 +23,7 @@ use crate::counters::Counters;
 use crate::event::Event;
 use crate::pipe::{Pipe, RecordEnd};
 use crate::record::encode::{Encoder, WireFormat};
-use crate::record::lines::{Lines, LongLines};
+use crate::record::lines::{Lines, LongLineCounts, LongLines};
 
 /// Most bytes taken from one write at a time; bounds what goes into the pipe beyond its limit.
 const BLOCK_BYTES: usize = 64 * 1024;
@@ -79,6 +79,8 @@ struct Records {
     parsed_later: bool,
     /// Where they end must be noted, but a parser doesn't read them.
     ends_noted: bool,
+    /// What happened to long lines and hasn't been reported.
+    unreported: LongLineCounts,
     /// When long lines were last reported.
     reported: Rarely,
     counters: Arc<Counters>,
@@ -101,6 +103,7 @@ impl Streams {
                 encoder: Encoder::new(wire, config.format, &config.message_key, named.then_some(name)),
                 parsed_later,
                 ends_noted: config.parser.is_some(),
+                unreported: LongLineCounts::default(),
                 reported: Rarely::default(),
                 counters: Arc::clone(counters),
             })
@@ -258,16 +261,12 @@ impl Records {
     /// Blocks of the stream.
     fn push<'a>(&mut self, pipe: &Pipe, blocks: impl Iterator<Item = &'a [u8]>) {
         self.with_lines(pipe, |lines, emit| blocks.for_each(|block| lines.push(block, &mut *emit)));
-        if self.lines.has_counts() && self.reported.now() {
-            self.report(pipe);
-        }
+        self.count_long_lines(pipe);
     }
 
     fn end_run(&mut self, pipe: &Pipe) {
         self.with_lines(pipe, |lines, emit| lines.finish(emit));
-        if self.lines.has_counts() && self.reported.now() {
-            self.report(pipe);
-        }
+        self.count_long_lines(pipe);
     }
 
     /// Lets `feed` find lines, which go into the pipe as records.
@@ -289,12 +288,23 @@ impl Records {
         });
     }
 
-    /// Says what became of lines that were too long since the last report.
-    fn report(&mut self, pipe: &Pipe) {
+    fn count_long_lines(&mut self, pipe: &Pipe) {
         let counts = self.lines.take_counts();
-        if counts.lines > 0 {
+        if counts != LongLineCounts::default() {
             self.counters.long_lines.add(counts.lines);
             self.counters.long_line_lost_bytes.add(counts.lost_bytes);
+            self.unreported.lines += counts.lines;
+            self.unreported.lost_bytes += counts.lost_bytes;
+            if self.reported.now() {
+                self.report(pipe);
+            }
+        }
+    }
+
+    /// Says what became of lines that were too long since the last report.
+    fn report(&mut self, pipe: &Pipe) {
+        let counts = std::mem::take(&mut self.unreported);
+        if counts != LongLineCounts::default() {
             pipe.post(Event::LongLines { stream: self.name, limit_bytes: self.limit_bytes, counts });
         }
     }

@@ -77,12 +77,6 @@ impl Lines {
         }
     }
 
-    /// Whether anything happened to long lines since the last [`take_counts`](Self::take_counts).
-    #[must_use]
-    pub fn has_counts(&self) -> bool {
-        self.counts.lines > 0
-    }
-
     /// What happened to long lines since the last call.
     pub fn take_counts(&mut self) -> LongLineCounts {
         std::mem::take(&mut self.counts)
