@@ -84,10 +84,22 @@ pub const OPTIONS: &[OptionSpec] = &[
         )
     },
     option(
+        "env_file",
+        Kind::Text,
+        None,
+        "A file of lines KEY=VALUE with more variables, such as tokens; refused if all users may read it.",
+    ),
+    option(
         "inherit_env",
         Kind::List,
         None,
         "Names of the host's environment variables that the program may see, a comma list.",
+    ),
+    option(
+        "state_dir",
+        Kind::Text,
+        None,
+        "A directory for this input alone, which the program sees as /state; made if it isn't there.",
     ),
     option("interval_sec", Kind::Integer, Some("1"), "Seconds from one start of the program to the next."),
     option("interval_nsec", Kind::Integer, Some("0"), "Nanoseconds added to interval_sec."),
@@ -190,6 +202,8 @@ const MIN_MEMORY_BYTES: u64 = 65_536;
 const MAX_MEMORY_BYTES: u64 = 1 << 32;
 /// Far below what a MessagePack string can hold.
 const MAX_LINE_BYTES: u64 = 1_000_000_000;
+/// What the guest sees `state_dir` as.
+pub const STATE_DIR_OF_GUEST: &str = "/state";
 const MAX_PIPE_BYTES: u64 = 10_000_000_000;
 /// Far above what a process may have open.
 const MAX_OPEN_FILES: u64 = 1_000_000;
@@ -238,8 +252,12 @@ pub struct Config {
     pub args: Vec<String>,
     /// Environment variables, in the order given.
     pub env: Vec<(String, String)>,
+    /// A file with more of them.
+    pub env_file: Option<PathBuf>,
     /// Variables of the host to pass on, if set.
     pub inherit_env: Vec<String>,
+    /// A directory that only this input may use.
+    pub state_dir: Option<PathBuf>,
     /// When runs start.
     pub rhythm: Rhythm,
     /// What happens to the host when the only run has ended.
@@ -327,12 +345,15 @@ impl Config {
                 "a line is read by one of them",
             ));
         }
+        let preopens = reader.preopens()?;
         Ok(Self {
             program: program.into(),
-            preopens: reader.preopens()?,
             args: reader.args()?,
             env: reader.env()?,
+            env_file: reader.text("env_file").map(PathBuf::from),
             inherit_env: reader.list("inherit_env"),
+            state_dir: reader.state_dir(&preopens)?,
+            preopens,
             rhythm: reader.rhythm()?,
             after_run: reader.after_run()?,
             backoff_max: reader.time("backoff_max")?.unwrap_or_default(),
@@ -491,6 +512,17 @@ impl<P: Properties> Reader<'_, P> {
                 _ => Err(invalid("env", value, "KEY=VALUE is needed, one variable for each \"env\"".into())),
             })
             .collect()
+    }
+
+    fn state_dir(&self, preopens: &[Preopen]) -> Result<Option<PathBuf>, ConfigError> {
+        let state_dir = self.text("state_dir").map(PathBuf::from);
+        if state_dir.is_some() && preopens.iter().any(|preopen| preopen.guest == STATE_DIR_OF_GUEST) {
+            return Err(ConfigError::Conflict(
+                "\"state_dir\" and an \"accessible_paths\" item with ::/state",
+                "the program sees state_dir as /state",
+            ));
+        }
+        Ok(state_dir)
     }
 
     fn preopens(&self) -> Result<Vec<Preopen>, ConfigError> {
@@ -739,6 +771,14 @@ mod tests {
         let config = read(&[("wasm_heap_size", "8192"), ("wasm_stack_size", "8192")]).unwrap();
         assert_eq!(config.stack_bytes, MIN_STACK_BYTES);
         assert!(config.notes[0].contains("wasm_heap_size"));
+    }
+
+    #[test]
+    fn a_state_dir_takes_its_name() {
+        let state = ("state_dir", "/var/lib/x");
+        assert_eq!(read(&[state]).unwrap().state_dir, Some("/var/lib/x".into()));
+        let error = read(&[state, ("accessible_paths", "/y::/state")]).unwrap_err();
+        assert!(error.contains("sees state_dir as /state"), "{error}");
     }
 
     #[test]

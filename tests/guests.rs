@@ -59,6 +59,34 @@ fn arguments_and_environment_arrive_as_given() {
 }
 
 #[test]
+fn secrets_come_from_a_file_that_not_everyone_may_read() {
+    let scene = Scene::new();
+    let file = scene.file("secrets", "# of the test\nTOKEN=secret\n");
+    let restrict = |mode| fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+    restrict(0o644);
+    let guest = Guest::new().print_args_and_env();
+    let mut host = scene.guest(&guest, &[("env_file", &file), ("env", "REGION=eu")]).start();
+    host.wait_for_log("is open to all users (mode 0644)");
+    restrict(0o600);
+    let lines = text(&host.wait_for_lines(3));
+    assert_eq!(lines[..3], ["guest0.wat", "TOKEN=secret", "REGION=eu"]);
+    assert!(!host.stop().log.contains("secret\n"));
+}
+
+#[test]
+fn a_state_dir_outlasts_the_run_and_is_not_shared() {
+    let scene = Scene::new();
+    let path = scene.path("state/of/input").display().to_string();
+    // 44 is ENOENT; the second run sees what the first one left.
+    let guest = Guest::new().cat(3, "cursor").create(3, "cursor", "42\n");
+    let options = [("state_dir", path.as_str())];
+    let mut host = scene.guest(&guest, &options).guest(&guest, &options).start();
+    host.wait_for_log("is used by another input; give each its own");
+    assert_eq!(text(&host.wait_for_lines(3))[..3], ["errno 44", "42", "42"]);
+    assert_eq!(fs::read_to_string(host.scene.path("state/of/input/cursor")).unwrap(), "42\n");
+}
+
+#[test]
 fn directories_are_mapped_and_read_only_ones_stay_as_they_are() {
     let scene = Scene::new();
     scene.file("outside", "secret\n");

@@ -6,6 +6,7 @@
 mod backtrace;
 mod component;
 mod engine;
+mod env_file;
 mod limits;
 mod outcome;
 mod p1;
@@ -13,4 +14,5 @@ mod program;
 mod rarely;
 pub mod runner;
 mod sandbox;
+mod state_dir;
 mod stdio;

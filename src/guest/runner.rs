@@ -22,6 +22,7 @@ use super::p1::{self, OpenFiles};
 use super::program::{LoadError, Program, ProgramFile};
 use super::rarely::{Rarely, TELL_EVERY};
 use super::sandbox::State;
+use super::state_dir::StateDir;
 use super::stdio::Streams;
 use crate::config::{AfterRun, Config};
 use crate::counters::Counters;
@@ -145,6 +146,7 @@ struct Running {
     health: Health,
     streams: Arc<Streams>,
     files_refused: Arc<Rarely>,
+    state_dir: Option<StateDir>,
 }
 
 impl Running {
@@ -155,6 +157,7 @@ impl Running {
             health: Health::default(),
             streams: Arc::new(Streams::new(&job.config, job.wire, &job.pipe, &job.counters)),
             files_refused: Arc::default(),
+            state_dir: None,
             engine,
             job,
         }
@@ -176,10 +179,13 @@ impl Running {
             match loaded {
                 Ok(program) => {
                     let begun = Instant::now();
-                    let outcome = tokio::select! {
-                        biased;
-                        _ = &mut cancelled => None,
-                        outcome = self.run_once(&program) => Some(outcome),
+                    let outcome = match self.hold_state_dir() {
+                        Ok(()) => tokio::select! {
+                            biased;
+                            _ = &mut cancelled => None,
+                            outcome = self.run_once(&program) => Some(outcome),
+                        },
+                        Err(reason) => Some(Outcome::NotStarted { reason }),
                     };
                     let Some(outcome) = outcome else {
                         self.tell(Some(Event::RunStopped { after: begun.elapsed() }));
@@ -199,6 +205,14 @@ impl Running {
         }
         self.streams.end();
         status
+    }
+
+    /// Makes sure that the input's own directory is there and nobody else's.
+    fn hold_state_dir(&mut self) -> Result<(), String> {
+        if let (None, Some(path)) = (&self.state_dir, &self.job.config.state_dir) {
+            self.state_dir = Some(StateDir::hold(path)?);
+        }
+        Ok(())
     }
 
     /// Waits for the next start. While it is held back because the guest failed, a change of the program's

@@ -7,15 +7,18 @@
 //! - clocks and random numbers;
 //! - memory up to `memory_limit`.
 
+use std::path::Path;
+
 use wasmtime::Memory;
 use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 
+use super::env_file;
 use super::limits::Limits;
 use super::outcome::causes;
 use super::p1::{Direct, OpenFiles};
 use super::stdio::Streams;
-use crate::config::{Config, Preopen};
+use crate::config::{Config, STATE_DIR_OF_GUEST};
 
 /// The data of one run's store, for a core module.
 pub struct State {
@@ -61,9 +64,16 @@ pub fn grants(config: &Config, streams: &Streams) -> Result<WasiCtxBuilder, Stri
             wasi.env(name, value.to_string_lossy());
         }
     }
+    if let Some(file) = &config.env_file {
+        wasi.envs(&env_file::read(file)?);
+    }
     wasi.envs(&config.env);
     for preopen in &config.preopens {
-        open(&mut wasi, preopen)?;
+        let permissions = if preopen.writable { FsPerms::ReadWrite } else { FsPerms::ReadOnly };
+        open(&mut wasi, "accessible_paths", &preopen.host, &preopen.guest, permissions)?;
+    }
+    if let Some(directory) = &config.state_dir {
+        open(&mut wasi, "state_dir", directory, STATE_DIR_OF_GUEST, FsPerms::ReadWrite)?;
     }
     Ok(wasi)
 }
@@ -74,14 +84,15 @@ fn program_name(config: &Config) -> String {
     name.to_string_lossy().into_owned()
 }
 
-fn open(wasi: &mut WasiCtxBuilder, preopen: &Preopen) -> Result<(), String> {
-    let permissions = if preopen.writable { FsPerms::ReadWrite } else { FsPerms::ReadOnly };
-    match wasi.preopened_dir(&preopen.host, &preopen.guest, permissions) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(format!(
-            "accessible_paths \"{}\" can't be opened as a directory: {}",
-            preopen.host.display(),
-            causes(&error)
-        )),
-    }
+fn open(
+    wasi: &mut WasiCtxBuilder,
+    option: &str,
+    host: &Path,
+    guest: &str,
+    permissions: FsPerms,
+) -> Result<(), String> {
+    let opened = wasi.preopened_dir(host, guest, permissions);
+    opened.map(drop).map_err(|error| {
+        format!("{option} \"{}\" can't be opened as a directory: {}", host.display(), causes(&error))
+    })
 }
