@@ -20,10 +20,15 @@ use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use wasmtime::{Config, Engine, Linker};
+use wasmtime::{Config, Engine, Linker, ModuleVersionStrategy};
 
 use super::p1;
 use super::sandbox::State;
+
+/// What compiled code must have been made by to be run here. wasmtime itself would take code of any release
+/// of its line; but a later one may have been made because of what the compiler of an earlier one did.
+pub const VERSION: &str =
+    concat!("exec-wasi ", env!("CARGO_PKG_VERSION"), ", wasmtime ", env!("EXEC_WASI_WASMTIME_VERSION"));
 
 /// Longest time a computing guest goes on before it looks whether it should stop.
 const TICK: Duration = Duration::from_millis(10);
@@ -59,7 +64,7 @@ impl GuestEngine {
         if let Some(known) = known {
             return Ok(known);
         }
-        let engine = Engine::new(&settings(stack_bytes))?;
+        let engine = Engine::new(&settings(stack_bytes)?)?;
         let made = Arc::new(Self {
             linker: p1::linker(&engine)?,
             ticker: Ticker::start(engine.clone())?,
@@ -76,9 +81,12 @@ impl GuestEngine {
     }
 }
 
-fn settings(stack_bytes: usize) -> Config {
+/// All that decides what code is compiled, and what code is taken: the cache and precompiled files hold
+/// what these settings made, and wasmtime refuses the rest.
+fn settings(stack_bytes: usize) -> wasmtime::Result<Config> {
     let mut config = Config::new();
     config
+        .module_version(ModuleVersionStrategy::Custom(VERSION.to_owned()))?
         .signals_based_traps(false)
         .epoch_interruption(true)
         .max_wasm_stack(stack_bytes)
@@ -86,8 +94,11 @@ fn settings(stack_bytes: usize) -> Config {
         // One guest is one future; nothing runs beside it in its store.
         .concurrency_support(false)
         // Enough to see through a recursion to who began it.
-        .wasm_backtrace_max_frames(NonZeroUsize::new(50));
-    config
+        .wasm_backtrace_max_frames(NonZeroUsize::new(50))
+        // wasmtime finds its way through frames without the tables a debugger would need; and with them,
+        // all of the host would meet our guests in its list of things to unwind.
+        .native_unwind_info(false);
+    Ok(config)
 }
 
 /// A guest's future; see [`GuestEngine::interruptible`].

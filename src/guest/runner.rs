@@ -117,7 +117,7 @@ struct Running {
 impl Running {
     fn new(job: Job, engine: Arc<GuestEngine>) -> Self {
         Self {
-            program: ProgramFile::new(&job.config.program),
+            program: ProgramFile::new(&job.config),
             schedule: Schedule::new(job.config.rhythm, Instant::now()),
             health: Health::default(),
             engine,
