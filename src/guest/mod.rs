@@ -1,7 +1,7 @@
 //! Running WASI programs. Knows wasmtime and nothing of Fluent Bit.
 //!
 //! The rest of the crate sees [`runner::Runner`]: a thread that starts a program when the schedule says so
-//! and turns what it prints into records in the pipe.
+//! and turns what it prints into records in the pipe; and [`precompile`], which makes files for it.
 
 mod cache;
 mod compiler;
@@ -13,6 +13,7 @@ mod native;
 mod outcome;
 mod p1;
 mod p1_calls;
+pub mod precompile;
 mod program;
 pub mod runner;
 mod sandbox;
