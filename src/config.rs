@@ -60,7 +60,7 @@ pub const OPTIONS: &[OptionSpec] = &[
         "wasi_path",
         Kind::Text,
         None,
-        "The WASI program: a WebAssembly module, binary (.wasm) or text (.wat). Required.",
+        "The WASI program: a WebAssembly module, binary (.wasm) or text (.wat); with 'precompiled' also a .cwasm file. Required.",
     ),
     option(
         "accessible_paths",
@@ -192,6 +192,18 @@ pub const OPTIONS: &[OptionSpec] = &[
         Some("1M"),
         "Bytes of records that may wait for the engine before the program has to.",
     ),
+    option(
+        "cache_dir",
+        Kind::Text,
+        None,
+        "Folder where compiled programs are kept for the next start, or 'off'. By default in the service's or user's cache folder.",
+    ),
+    option(
+        "precompiled",
+        Kind::Boolean,
+        Some("false"),
+        "wasi_path may be a file made by 'exec-wasi compile': native code that no sandbox confines.",
+    ),
 ];
 
 const MIN_STACK_BYTES: u64 = 1_000_000;
@@ -239,6 +251,17 @@ pub enum AfterRun {
     HostStops,
     /// It stops, with an exit code that says how the run ended.
     HostStopsWithCode,
+}
+
+/// Where compiled programs are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CachePlace {
+    /// Where this user's programs keep such things.
+    Default,
+    /// In this folder.
+    Folder(PathBuf),
+    /// Nowhere.
+    Off,
 }
 
 /// One input's options, checked.
@@ -290,6 +313,10 @@ pub struct Config {
     pub stderr: StderrTo,
     /// Bytes that may wait for the engine.
     pub pipe_bytes: usize,
+    /// Where compiled programs are kept.
+    pub cache: CachePlace,
+    /// The program's file may hold native code.
+    pub precompiled: bool,
     /// Clauses an operator should read once: options that are accepted but do nothing, and the like.
     pub notes: Vec<String>,
 }
@@ -377,6 +404,8 @@ impl Config {
                 &[("log", StderrTo::Log), ("record", StderrTo::Record), ("discard", StderrTo::Discard)],
             )?,
             pipe_bytes: reader.length("pipe_size", 1, MAX_PIPE_BYTES)?,
+            cache: reader.cache()?,
+            precompiled: reader.boolean("precompiled")?,
             notes,
         })
     }
@@ -493,6 +522,19 @@ impl<P: Properties> Reader<'_, P> {
                 "\"propagate_exit_code\" without \"exit_after_oneshot\"",
                 "there is an exit code only if the run ends the host",
             )),
+        }
+    }
+
+    fn cache(&self) -> Result<CachePlace, ConfigError> {
+        match self.text("cache_dir") {
+            None => Ok(CachePlace::Default),
+            Some(word) if word.eq_ignore_ascii_case("off") => Ok(CachePlace::Off),
+            // Not a bare word: "on" or "no" would become a folder of that name.
+            Some(path) if path.contains('/') => Ok(CachePlace::Folder(path.into())),
+            Some(value) => {
+                let allowed = "a folder's path with a / in it is needed, or \"off\"".into();
+                Err(invalid("cache_dir", value, allowed))
+            }
         }
     }
 
@@ -632,6 +674,7 @@ mod tests {
         assert_eq!((config.format, config.long_lines), (Format::Text, LongLines::Split));
         assert_eq!(config.stderr, StderrTo::Log);
         assert_eq!(config.pipe_bytes, 1_000_000);
+        assert_eq!((config.cache, config.precompiled), (CachePlace::Default, false));
         assert!(config.notes.is_empty());
     }
 
@@ -676,6 +719,8 @@ mod tests {
             ("args", "'open", "left open"),
             ("env", "KEY", "KEY=VALUE"),
             ("env", "=x", "KEY=VALUE"),
+            ("cache_dir", "on", "a folder's path with a /"),
+            ("precompiled", "1", "\"true\""),
             ("accessible_paths", "::/x", "host[::guest][:ro]"),
             ("accessible_paths", "/x,/y::/x", "two directories"),
         ] {
@@ -744,6 +789,14 @@ mod tests {
         assert_eq!(config.args, ["--name", "two words", "a\"b", "x y"]);
         let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
         assert_eq!(config.env, [pair("A", "1"), pair("B", "x=y,z"), pair("C", "")]);
+    }
+
+    #[test]
+    fn the_cache_is_a_folder_or_off() {
+        assert_eq!(read(&[("cache_dir", "Off")]).unwrap().cache, CachePlace::Off);
+        for path in ["/var/cache/x", "./off"] {
+            assert_eq!(read(&[("cache_dir", path)]).unwrap().cache, CachePlace::Folder(path.into()));
+        }
     }
 
     #[test]

@@ -35,6 +35,28 @@ pub enum Event {
         program: String,
         took: Duration,
     },
+    /// Taken from the cache.
+    Loaded {
+        program: String,
+        took: Duration,
+        /// Large enough for an operator to wonder.
+        large: bool,
+    },
+    /// Nothing is kept across starts; `why` is a clause.
+    NoCache {
+        why: String,
+        level: Level,
+    },
+    CacheEntryDamaged {
+        program: String,
+        folder: String,
+        why: String,
+    },
+    NotKept {
+        program: String,
+        folder: String,
+        why: String,
+    },
     /// A run that didn't happen or didn't end well; `what` is a whole clause.
     RunFailed {
         what: String,
@@ -104,7 +126,9 @@ impl Event {
     #[must_use]
     pub fn level(&self) -> Level {
         match self {
-            Self::RunFailed { level, .. } | Self::StillFailing { level, .. } => *level,
+            Self::RunFailed { level, .. }
+            | Self::StillFailing { level, .. }
+            | Self::NoCache { level, .. } => *level,
             Self::LostAtStop { .. } | Self::HostDidNotStop | Self::RunnerFailed { .. } => Level::Error,
             Self::LongLines { counts, .. } if counts.lost_bytes > 0 => Level::Error,
             Self::LongLines { .. }
@@ -113,14 +137,19 @@ impl Event {
             | Self::Unparsed { .. }
             | Self::EventsLeftOut { .. }
             | Self::GuestDidNotStop { .. }
+            | Self::CacheEntryDamaged { .. }
+            | Self::NotKept { .. }
             | Self::Note { .. } => Level::Warn,
             Self::Compiling { .. }
             | Self::Compiled { .. }
+            | Self::Loaded { large: true, .. }
             | Self::Recovered { .. }
             | Self::RunStopped { .. }
             | Self::HostStops { .. }
             | Self::GuestStderr { .. } => Level::Info,
-            Self::TicksSkipped { .. } | Self::Refused { .. } => Level::Debug,
+            Self::Loaded { large: false, .. } | Self::TicksSkipped { .. } | Self::Refused { .. } => {
+                Level::Debug
+            }
         }
     }
 }
@@ -134,6 +163,19 @@ impl fmt::Display for Event {
             Self::Compiled { program, took } => {
                 write!(f, "Compiled \"{program}\" in {took:.1?}.")
             }
+            Self::Loaded { program, took, .. } => {
+                write!(f, "Loaded \"{program}\" from the cache in {took:.1?}.")
+            }
+            Self::NoCache { why, .. } => {
+                write!(f, "Compiled programs are not kept for the next start: {why}.")
+            }
+            Self::CacheEntryDamaged { program, folder, why } => {
+                write!(f, "The entry of \"{program}\" in the cache folder \"{folder}\" is damaged: {why}.")
+            }
+            Self::NotKept { program, folder, why } => write!(
+                f,
+                "Compiled \"{program}\" is not kept for the next start: it can't be written to the cache folder \"{folder}\": {why}."
+            ),
             Self::RunFailed { what, .. } => write!(f, "{}.", Capital(what)),
             Self::StillFailing { what, times, backoff: None, .. } => {
                 write!(f, "{}; {times} times in a row now.", Capital(what))

@@ -25,7 +25,8 @@
 //! advances the epoch; while a program is compiled, some more do that. None is left after `cb_exit`.
 //!
 //! # Unsafe code
-//! Only in [`host`], whose files are named for what they do, and in [`plugin::exports`].
+//! Only in [`host`], whose files are named for what they do, in [`plugin::exports`] and
+//! [`plugin::compile`], and in `guest::native`, where compiled code is loaded.
 
 #![deny(unsafe_code, clippy::multiple_unsafe_ops_per_block)]
 

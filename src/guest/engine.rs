@@ -20,11 +20,16 @@ use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use wasmtime::{Engine, Linker, Store, component};
+use wasmtime::{Engine, Linker, ModuleVersionStrategy, Store, component};
 
 use super::sandbox::State;
 use super::{component as components, p1};
 use crate::config::Config;
+
+/// What compiled code must have been made by to be run here. wasmtime itself would take code of any release
+/// of its line; but a later one may have been made because of what the compiler of an earlier one did.
+pub const VERSION: &str =
+    concat!("exec-wasi ", env!("CARGO_PKG_VERSION"), ", wasmtime ", env!("EXEC_WASI_WASMTIME_VERSION"));
 
 /// Longest time a computing guest goes on before it looks whether it should stop.
 const TICK: Duration = Duration::from_millis(10);
@@ -55,6 +60,13 @@ pub struct Traits {
     pub counts_fuel: bool,
 }
 
+impl Default for Traits {
+    /// Without options.
+    fn default() -> Self {
+        Self { stack_bytes: 1_000_000, counts_fuel: false }
+    }
+}
+
 static ENGINES: Mutex<Vec<Weak<GuestEngine>>> = Mutex::new(Vec::new());
 
 impl GuestEngine {
@@ -71,7 +83,7 @@ impl GuestEngine {
         if let Some(known) = known {
             return Ok(known);
         }
-        let engine = Engine::new(&settings(traits))?;
+        let engine = Engine::new(&settings(traits)?)?;
         let made = Arc::new(Self {
             linker: p1::linker(&engine)?,
             component_linker: OnceLock::new(),
@@ -110,9 +122,12 @@ impl GuestEngine {
     }
 }
 
-fn settings(traits: Traits) -> wasmtime::Config {
+/// All that decides what code is compiled, and what code is taken: the cache and precompiled files hold
+/// what these settings made, and wasmtime refuses the rest.
+fn settings(traits: Traits) -> wasmtime::Result<wasmtime::Config> {
     let mut config = wasmtime::Config::new();
     config
+        .module_version(ModuleVersionStrategy::Custom(VERSION.to_owned()))?
         .signals_based_traps(false)
         .epoch_interruption(true)
         .consume_fuel(traits.counts_fuel)
@@ -121,8 +136,11 @@ fn settings(traits: Traits) -> wasmtime::Config {
         // One guest is one future; nothing runs beside it in its store.
         .concurrency_support(false)
         // Enough to see through a recursion to who began it.
-        .wasm_backtrace_max_frames(NonZeroUsize::new(50));
-    config
+        .wasm_backtrace_max_frames(NonZeroUsize::new(50))
+        // wasmtime finds its way through frames without the tables a debugger would need; and with them,
+        // all of the host would meet our guests in its list of things to unwind.
+        .native_unwind_info(false);
+    Ok(config)
 }
 
 /// A guest's future; see [`GuestEngine::interruptible`].
@@ -223,7 +241,7 @@ mod tests {
 
     #[test]
     fn inputs_of_the_same_kind_share_an_engine() {
-        let plain = Traits { stack_bytes: 1_000_000, counts_fuel: false };
+        let plain = Traits::default();
         let one = GuestEngine::shared(plain).unwrap();
         let two = GuestEngine::shared(plain).unwrap();
         assert!(Arc::ptr_eq(&one, &two));

@@ -152,7 +152,7 @@ struct Running {
 impl Running {
     fn new(job: Job, engine: Arc<GuestEngine>) -> Self {
         Self {
-            program: ProgramFile::new(&job.config.program),
+            program: ProgramFile::new(&job.config),
             schedule: Schedule::new(job.config.rhythm, job.config.backoff_max, Instant::now()),
             health: Health::default(),
             streams: Arc::new(Streams::new(&job.config, job.wire, &job.pipe, &job.counters)),

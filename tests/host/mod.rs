@@ -185,6 +185,11 @@ impl Scene {
 
     /// Starts a command that was put together otherwise.
     pub fn start_command(self, mut command: Command) -> Running {
+        // Compiled programs are kept in the scene, not in the developer's home, unless the test says where.
+        let caches = ["CACHE_DIRECTORY", "XDG_CACHE_HOME"];
+        if !command.get_envs().any(|(key, _)| caches.iter().any(|name| key == *name)) {
+            command.env_remove(caches[0]).env(caches[1], self.path("cache"));
+        }
         let log = fs::File::create(self.path("log")).expect("a log file");
         command.stdin(Stdio::null()).stdout(log.try_clone().expect("a log file")).stderr(log);
         let child = command.spawn().expect("the host can be started");
