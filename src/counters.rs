@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 macro_rules! counters {
-    ($($(#[$doc:meta])* $name:ident: $help:literal,)*) => {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
         /// The counters of one input; each only ever grows.
         #[derive(Debug, Default)]
         pub struct Counters {
@@ -11,9 +11,8 @@ macro_rules! counters {
         }
 
         impl Counters {
-            /// Name and help text of each counter, in the order of [`values`](Self::values).
-            pub const NAMES: &'static [(&'static str, &'static str)] =
-                &[$((stringify!($name), $help),)*];
+            /// The counters' names, in the order of [`values`](Self::values).
+            pub const NAMES: &'static [&'static str] = &[$(stringify!($name),)*];
 
             /// Each counter's value now, in the order of [`NAMES`](Self::NAMES).
             #[must_use]
@@ -25,24 +24,24 @@ macro_rules! counters {
 }
 
 counters! {
-    /// Runs that began.
-    runs: "Runs of the guest that were started.",
-    /// Runs that didn't begin or didn't end well.
-    failed_runs: "Runs of the guest that could not start, trapped, timed out or exited with an error.",
+    /// Runs that were started.
+    runs,
+    /// Runs that could not start, trapped, timed out, reached a limit or exited with an error.
+    failed_runs,
     /// Starts that found a run still going.
-    skipped_runs: "Starts skipped because the guest was still running.",
+    skipped_runs,
     /// Lines longer than `buf_size`.
-    long_lines: "Lines longer than buf_size.",
+    long_lines,
     /// Bytes cut off or dropped by `long_lines`.
-    long_line_lost_bytes: "Bytes lost from lines longer than buf_size.",
+    long_line_lost_bytes,
     /// Lines the host's parser didn't match.
-    unparsed_lines: "Lines that the parser did not match, kept as text.",
+    unparsed_lines,
     /// Appends the engine refused; the records were offered again.
-    refused_appends: "Appends that the engine refused; the records were offered again.",
+    refused_appends,
     /// Records that were waiting when the host stopped.
-    lost_records: "Records lost because the host stopped before it took them.",
+    lost_records,
     /// Lines of the guest's stderr that the log didn't get.
-    stderr_left_out_lines: "Lines of the guest's stderr left out of the log.",
+    stderr_left_out_lines,
 }
 
 /// A number that only grows.

@@ -177,7 +177,9 @@ fn the_counts_are_among_the_hosts_metrics() {
     host.wait_for_log("exited with code 3");
     let text = get(port, "/api/v2/metrics/prometheus");
     for (name, value) in [("runs", 1), ("failed_runs", 1), ("long_lines", 1), ("lost_records", 0)] {
-        let line = format!("fluentbit_input_exec_wasi_{name}_total{{name=\"exec_wasi.0\"}} {value}");
+        let line = format!(
+            "fluentbit_input_exec_wasi_events_total{{name=\"exec_wasi.0\",event=\"{name}\"}} {value}"
+        );
         assert!(text.contains(&line), "no {line} in:\n{text}");
     }
     host.stop().assert_clean();

@@ -20,7 +20,10 @@ use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use wasmtime::{Engine, Linker, ModuleVersionStrategy, Store, component};
+use wasmtime::{
+    Engine, InstanceAllocationStrategy, Linker, ModuleVersionStrategy, PoolingAllocationConfig, Store,
+    component,
+};
 
 use super::sandbox::State;
 use super::{component as components, p1};
@@ -83,7 +86,7 @@ impl GuestEngine {
         if let Some(known) = known {
             return Ok(known);
         }
-        let engine = Engine::new(&settings(traits)?)?;
+        let engine = engine(traits)?;
         let made = Arc::new(Self {
             linker: p1::linker(&engine)?,
             component_linker: OnceLock::new(),
@@ -120,6 +123,32 @@ impl GuestEngine {
     pub fn interruptible<F: Future>(&self, guest: F) -> Interruptible<'_, F> {
         Interruptible { guest: Box::pin(guest), ticker: &self.ticker }
     }
+}
+
+/// Guests that may run at a time with memory from the pool.
+const POOL_SLOTS: u32 = 1000;
+/// Bytes of a guest's memory, and of its stack, that stay with their slot when a run has ended.
+const KEPT_MEMORY_BYTES: usize = 64 << 10;
+const KEPT_STACK_BYTES: usize = 16 << 10;
+
+/// An engine that takes memory and stacks from a pool of address space, or, where the process may not have
+/// so much of that, maps them for each run.
+fn engine(traits: Traits) -> wasmtime::Result<Engine> {
+    let mut config = settings(traits)?;
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_stacks(POOL_SLOTS)
+        .total_memories(POOL_SLOTS)
+        .total_tables(POOL_SLOTS)
+        .total_core_instances(POOL_SLOTS)
+        .total_component_instances(POOL_SLOTS)
+        .max_memory_size(4 << 30)
+        .table_elements(1_000_000)
+        .max_core_instance_size(64 << 20)
+        .max_component_instance_size(64 << 20)
+        .linear_memory_keep_resident(KEPT_MEMORY_BYTES)
+        .async_stack_keep_resident(KEPT_STACK_BYTES);
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    Engine::new(&config).or_else(|_| Engine::new(&settings(traits)?))
 }
 
 /// All that decides what code is compiled, and what code is taken: the cache and precompiled files hold

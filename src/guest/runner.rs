@@ -27,12 +27,15 @@ use super::stdio::Streams;
 use crate::config::{AfterRun, Config};
 use crate::counters::Counters;
 use crate::event::{Event, Level};
+use crate::host::alloc::release_thread_cache;
 use crate::pipe::Pipe;
 use crate::record::encode::WireFormat;
 use crate::schedule::{Schedule, Turnout};
 
 /// How often the program's file is looked at while a guest that failed waits for its next start.
 const LOOK_FOR_CHANGE: Duration = Duration::from_secs(1);
+/// A thread that waits this long for its next start keeps no memory for it.
+const LONG_WAIT: Duration = Duration::from_secs(1);
 /// Threads for a guest's file access. It makes one at a time; a further one is needed when the last run
 /// was stopped in the middle of one that takes for ever.
 const FILE_THREADS: usize = 4;
@@ -224,6 +227,9 @@ impl Running {
             if held_back && self.program.has_changed() {
                 self.schedule.forgive(now);
                 return;
+            }
+            if start.saturating_duration_since(now) >= LONG_WAIT {
+                release_thread_cache();
             }
             let look = if held_back { start.min(now + LOOK_FOR_CHANGE) } else { start };
             tokio::time::sleep_until(look.into()).await;

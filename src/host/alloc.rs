@@ -8,6 +8,7 @@
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::ptr;
+use std::sync::OnceLock;
 
 /// What every `malloc` that a host may bring promises for any size.
 const MALLOC_ALIGN: usize = 8;
@@ -68,6 +69,30 @@ unsafe impl GlobalAlloc for AlignedSystem {
             unsafe { self.dealloc(block, layout) };
         }
         new_block
+    }
+}
+
+/// Gives back what the allocator keeps for this thread's next allocations, where the host's is jemalloc;
+/// that is a hundred kilobytes. For a thread that is going to wait for a while.
+pub fn release_thread_cache() {
+    type Mallctl = unsafe extern "C" fn(
+        *const libc::c_char,
+        *mut libc::c_void,
+        *mut libc::size_t,
+        *mut libc::c_void,
+        libc::size_t,
+    ) -> libc::c_int;
+    static MALLCTL: OnceLock<Option<Mallctl>> = OnceLock::new();
+    let mallctl = MALLCTL.get_or_init(|| {
+        // SAFETY: looks a name up in what is loaded.
+        let function = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"mallctl".as_ptr()) };
+        // SAFETY: where a program exports this name, it is jemalloc's function of this type.
+        unsafe { std::mem::transmute::<*mut libc::c_void, Option<Mallctl>>(function) }
+    });
+    if let Some(mallctl) = mallctl {
+        let (none, no_len) = (ptr::null_mut(), ptr::null_mut());
+        // SAFETY: this control takes nothing and gives nothing; where it isn't known it does nothing.
+        unsafe { mallctl(c"thread.tcache.flush".as_ptr(), none, no_len, none, 0) };
     }
 }
 

@@ -407,10 +407,11 @@ pub struct Metrics {
 pub struct HostCounter(NonNull<abi::cmt_counter>);
 
 impl Metrics {
-    /// Creates the counter `fluentbit_input_<name>` with one label, the instance's name.
+    /// Creates the counter `fluentbit_input_<name>` with these labels.
     #[must_use]
-    pub fn counter(&self, name: &CStr, help: &CStr) -> Option<HostCounter> {
-        let mut labels = [c"name".as_ptr().cast_mut()];
+    pub fn counter(&self, name: &CStr, help: &CStr, labels: &[&CStr]) -> Option<HostCounter> {
+        let count = c_int::try_from(labels.len()).ok()?;
+        let mut labels: Vec<*mut c_char> = labels.iter().map(|label| label.as_ptr().cast_mut()).collect();
         // SAFETY: cmetrics copies all strings; the context is valid inside a callback.
         let counter = unsafe {
             (self.create)(
@@ -419,20 +420,22 @@ impl Metrics {
                 c"input".as_ptr().cast_mut(),
                 name.as_ptr().cast_mut(),
                 help.as_ptr().cast_mut(),
-                1,
+                count,
                 labels.as_mut_ptr(),
             )
         };
         NonNull::new(counter).map(HostCounter)
     }
 
-    /// Sets a counter for the instance of this name. Values only grow.
-    pub fn set(&self, counter: HostCounter, instance: &CStr, value: u64) {
+    /// Sets a counter, for the values of its labels. It only grows.
+    pub fn set(&self, counter: HostCounter, labels: &[&CStr], value: u64) {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let now = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
-        let mut labels = [instance.as_ptr().cast_mut()];
-        // SAFETY: the counter belongs to this context, and cmetrics copies the label.
-        unsafe { (self.set)(counter.0.as_ptr(), now, value as f64, 1, labels.as_mut_ptr()) };
+        let Ok(count) = c_int::try_from(labels.len()) else { return };
+        let mut labels: Vec<*mut c_char> = labels.iter().map(|label| label.as_ptr().cast_mut()).collect();
+        // SAFETY: the counter belongs to this context, and cmetrics copies the labels and looks at their
+        // number.
+        unsafe { (self.set)(counter.0.as_ptr(), now, value as f64, count, labels.as_mut_ptr()) };
     }
 }
 

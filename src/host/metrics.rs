@@ -1,16 +1,25 @@
 //! An input's counters among the host's own metrics (`/api/v2/metrics`), where the host has them.
+//!
+//! They are one metric with a label that says what was counted: a metric of its own for each would cost
+//! every input ten kilobytes a piece.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 
 use super::api::{HostCounter, Input, Metrics};
 use crate::counters::Counters;
+
+const NAME: &CStr = c"exec_wasi_events_total";
+const HELP: &CStr = c"What happened to an exec_wasi input, by kind of event.";
+const LABELS: [&CStr; 2] = [c"name", c"event"];
 
 /// The counters of one instance, published.
 #[derive(Debug)]
 pub struct Published {
     metrics: Metrics,
     instance: CString,
-    counters: Vec<(HostCounter, u64)>,
+    counter: HostCounter,
+    /// Label and published value of each, in the order of [`Counters::NAMES`].
+    events: Vec<(CString, u64)>,
 }
 
 impl Published {
@@ -20,23 +29,28 @@ impl Published {
     pub fn new(input: &Input) -> Option<Self> {
         let metrics = input.metrics()?;
         let instance = CString::new(input.name()).ok()?;
-        let mut counters = Vec::new();
-        for (name, help) in Counters::NAMES {
-            let name = CString::new(format!("exec_wasi_{name}_total")).ok()?;
-            let counter = metrics.counter(&name, &CString::new(*help).ok()?)?;
-            metrics.set(counter, &instance, 0);
-            counters.push((counter, 0));
+        let counter = metrics.counter(NAME, HELP, &LABELS)?;
+        let events = Counters::NAMES.iter().filter_map(|name| Some((CString::new(*name).ok()?, 0)));
+        let published = Self { metrics, counter, events: events.collect(), instance };
+        for (event, _) in &published.events {
+            published.set(event, 0);
         }
-        Some(Self { metrics, instance, counters })
+        Some(published)
+    }
+
+    fn set(&self, event: &CStr, value: u64) {
+        self.metrics.set(self.counter, &[&self.instance, event], value);
     }
 
     /// Publishes what has changed.
     pub fn update(&mut self, counters: &Counters) {
-        for ((counter, shown), value) in self.counters.iter_mut().zip(counters.values()) {
+        let mut events = std::mem::take(&mut self.events);
+        for ((event, shown), value) in events.iter_mut().zip(counters.values()) {
             if *shown != value {
-                self.metrics.set(*counter, &self.instance, value);
+                self.set(event, value);
                 *shown = value;
             }
         }
+        self.events = events;
     }
 }
