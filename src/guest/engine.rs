@@ -127,9 +127,10 @@ impl GuestEngine {
 
 /// Guests that may run at a time with memory from the pool.
 const POOL_SLOTS: u32 = 1000;
-/// Bytes of a guest's memory, and of its stack, that stay with their slot when a run has ended.
-const KEPT_MEMORY_BYTES: usize = 64 << 10;
-const KEPT_STACK_BYTES: usize = 16 << 10;
+/// Bytes of a guest's memory, and of its stack, that stay with their slot when a run has ended: enough for a
+/// small program's next run, and little for a hundred inputs that wait.
+const KEPT_MEMORY_BYTES: usize = 16 << 10;
+const KEPT_STACK_BYTES: usize = 8 << 10;
 
 /// An engine that takes memory and stacks from a pool of address space, or, where the process may not have
 /// so much of that, maps them for each run.

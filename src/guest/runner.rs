@@ -232,6 +232,10 @@ impl Running {
                 release_thread_cache();
             }
             let look = if held_back { start.min(now + LOOK_FOR_CHANGE) } else { start };
+            if look <= now {
+                // A timer would take a millisecond over it.
+                return;
+            }
             tokio::time::sleep_until(look.into()).await;
             if look == start {
                 return;
