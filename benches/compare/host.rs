@@ -162,13 +162,15 @@ fn write_to(command: &mut Command, folder: &Path, output: Output) {
     command.args(["-m", "*"]);
 }
 
-/// The plugin's library as cargo built it, in `folder` under its loadable name.
+/// The plugin's library as cargo built it, or as the environment variable `EXEC_WASI_SO` says, in `folder`
+/// under its loadable name.
 fn library(stand_in: &Path, folder: &Path) -> Result<PathBuf, String> {
     let beside = stand_in.parent().expect("a program lies in a folder");
     // Which of the two is written depends on what cargo was told to build.
     let names = ["deps/libflb_in_exec_wasi.so", "libflb_in_exec_wasi.so"];
     let built = names.iter().map(|name| beside.join(name)).filter(|path| path.exists());
     let built = built.max_by_key(|path| path.metadata().and_then(|metadata| metadata.modified()).ok());
+    let built = std::env::var_os("EXEC_WASI_SO").map(PathBuf::from).or(built);
     let built = built.ok_or("cargo built no library")?;
     let path = folder.join("flb-in_exec_wasi.so");
     fs::copy(&built, &path).map_err(|error| format!("{}: {error}", built.display()))?;
