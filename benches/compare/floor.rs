@@ -5,7 +5,7 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use wasmtime::{Caller, Config, Engine, Extern, Linker, Module, Result, Store};
 
@@ -17,17 +17,17 @@ pub const ARGUMENT: &str = "--floor";
 /// Longest time for a floor.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Runs a program so many times in a process of its own.
-pub fn run(folder: &Path, program: &Path, runs: u32) -> Result<Cost, String> {
+/// Runs a program so many times in a process of its own, each so many milliseconds after the last.
+pub fn run(folder: &Path, program: &Path, runs: u32, every_ms: u64) -> Result<Cost, String> {
     let this = std::env::current_exe().map_err(|error| error.to_string())?;
     let mut command = Command::new(this);
-    command.arg(ARGUMENT).arg(program).arg(runs.to_string());
+    command.arg(ARGUMENT).arg(program).args([runs.to_string(), every_ms.to_string()]);
     let process = Process::start(&mut command, &folder.join("floor")).map_err(|error| error.to_string())?;
     process.wait(PATIENCE)
 }
 
 /// What that process does.
-pub fn perform(program: &Path, runs: u32) -> Result<()> {
+pub fn perform(program: &Path, runs: u32, every_ms: u64) -> Result<()> {
     let mut config = Config::new();
     // As in the plugin: see its `guest::engine`.
     config.signals_based_traps(false).epoch_interruption(true);
@@ -35,7 +35,12 @@ pub fn perform(program: &Path, runs: u32) -> Result<()> {
     let mut linker = Linker::new(&engine);
     linker.func_wrap("wasi_snapshot_preview1", "fd_write", fd_write)?;
     let program = linker.instantiate_pre(&Module::from_file(&engine, program)?)?;
+    let mut start = Instant::now();
     for _ in 0..runs {
+        // With the same pauses as in a host: one run right after the other is far cheaper, since the
+        // processor neither sleeps nor forgets in between.
+        std::thread::sleep(start.saturating_duration_since(Instant::now()));
+        start += Duration::from_millis(every_ms);
         let mut store = Store::new(&engine, 0);
         store.set_epoch_deadline(1);
         let instance = program.instantiate(&mut store)?;

@@ -82,7 +82,7 @@ impl Lab {
                 }
             }
             if with_floor {
-                self.floor(task, 1).into_iter().for_each(|seconds| cpu.floor.push(seconds));
+                self.floor(task, 1, 0).into_iter().for_each(|seconds| cpu.floor.push(seconds));
             }
         }
         eprintln!("{work}: of ours, the host's own threads: {engine} CPU s");
@@ -100,7 +100,7 @@ impl Lab {
                 }
                 cpu.side(side).push(self.net(&run));
             }
-            self.floor(task, 1).into_iter().for_each(|seconds| cpu.floor.push(seconds));
+            self.floor(task, 1, 0).into_iter().for_each(|seconds| cpu.floor.push(seconds));
         }
         [cpu]
     }
@@ -121,7 +121,8 @@ impl Lab {
                 each.side(side).push(1e3 * cpu_seconds / float(records));
             }
             if with_floor
-                && let (Some(once), Some(many)) = (self.floor(task, 1), self.floor(task, FLOOR_RUNS))
+                && let (Some(once), Some(many)) =
+                    (self.floor(task, 1, 0), self.floor(task, FLOOR_RUNS, every_ms))
             {
                 first.floor.push(1e3 * once);
                 each.floor.push(1e3 * (many - once) / f64::from(FLOOR_RUNS - 1));
@@ -196,9 +197,9 @@ impl Lab {
         path
     }
 
-    fn floor(&mut self, task: &Task, runs: u32) -> Option<f64> {
+    fn floor(&mut self, task: &Task, runs: u32, every_ms: u64) -> Option<f64> {
         let program = self.file("program.wasm", &task.program);
-        match floor::run(&self.folder, &program, runs) {
+        match floor::run(&self.folder, &program, runs, every_ms) {
             Ok(cost) => Some(cost.cpu_seconds),
             Err(error) => {
                 self.note(format!("no floor: {error}"));

@@ -66,8 +66,8 @@ fn parse() -> Result<Option<Args>, lexopt::Error> {
             Long("write") => args.write = true,
             Long("floor") => {
                 let program: PathBuf = parser.value()?.into();
-                let runs = parser.value()?.parse()?;
-                floor::perform(&program, runs).map_err(|error| error.to_string())?;
+                let (runs, every_ms) = (parser.value()?.parse()?, parser.value()?.parse()?);
+                floor::perform(&program, runs, every_ms).map_err(|error| error.to_string())?;
                 return Ok(None);
             }
             Value(file) => args.file = Some(file.into()),

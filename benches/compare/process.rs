@@ -32,6 +32,8 @@ impl Process {
     /// Starts it, with everything it prints going to the file `log`.
     pub fn start(command: &mut Command, log: &Path) -> io::Result<Self> {
         let log = fs::File::create(log)?;
+        // A service has it not, and with it every error of wasmtime, like the end of a guest, walks the stack.
+        command.env_remove("RUST_BACKTRACE");
         let child = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?;
         let pid = libc::pid_t::try_from(child.id()).expect("a process number");
         // The child is waited for by `wait4`, which std doesn't have: its handle isn't used any more.
