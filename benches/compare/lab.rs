@@ -64,11 +64,12 @@ impl Lab {
         Ok(lab)
     }
 
-    /// CPU seconds and memory of the host for a program that prints so many lines, once.
-    pub fn stream(&mut self, work: &str, task: &Task, lines: u64, with_floor: bool) -> [Row; 2] {
+    /// CPU seconds and memory of the host for a program that prints so many lines, once; and how much of it
+    /// is spent on the host's own threads, where records are only handed over, taken in and thrown away.
+    pub fn stream(&mut self, work: &str, task: &Task, lines: u64, with_floor: bool) -> [Row; 3] {
         let mut cpu = Row { work: work.into(), measure: "CPU s", ..Row::default() };
         let mut memory = Row { measure: "peak RSS, MB", ..Row::default() };
-        let mut engine = Sample::default();
+        let mut engine = Row { measure: "of these, the host's own threads", ..Row::default() };
         for round in 0..self.runs {
             for side in self.sides(round) {
                 let input = self.input(side, task, Rhythm::Once);
@@ -77,16 +78,16 @@ impl Lab {
                 self.check_count(work, side, &run, lines);
                 cpu.side(side).push(self.net(&run));
                 memory.side(side).push(run.cost.peak_rss_mb);
+                // The built-in runs its program on them.
                 if side == Side::Ours {
-                    engine.push(run.cost.engine_seconds);
+                    engine.ours.push(run.cost.engine_seconds);
                 }
             }
             if with_floor {
                 self.floor(task, 1, 0).into_iter().for_each(|seconds| cpu.floor.push(seconds));
             }
         }
-        eprintln!("{work}: of ours, the host's own threads: {engine} CPU s");
-        [cpu, memory]
+        [cpu, engine, memory]
     }
 
     /// CPU seconds of the host for a program that computes and then prints `result`.

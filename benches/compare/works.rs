@@ -78,7 +78,7 @@ fn json(lab: &mut Lab, lines: usize) -> Vec<Row> {
     let name = format!("1 million JSON lines of {} bytes, structured", line.len());
     let mut rows = Vec::from(lab.stream(&name, &task, LINES, false));
     task.ours = parser;
-    let [same, _] = lab.stream("the same, by the host's parser in both", &task, LINES, false);
+    let [same, ..] = lab.stream("the same, by the host's parser in both", &task, LINES, false);
     rows.push(same);
     rows
 }
@@ -127,7 +127,7 @@ pub fn throughput(lab: &mut Lab) -> Plot {
             parsers: None,
         };
         let work = format!("lines of {length} bytes");
-        let [cpu, _] = lab.stream(&work, &task, lines as u64, true);
+        let [cpu, ..] = lab.stream(&work, &task, lines as u64, true);
         let bytes = (lines * length) as f64;
         plot.add(length, &cpu, |cpu_seconds| bytes / 1e6 / cpu_seconds);
     }
