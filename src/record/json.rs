@@ -2,9 +2,16 @@
 //!
 //! The order of keys and the kind of numbers are kept: integers of up to 64 bits stay integers,
 //! everything else is a double, as JSON itself promises no more.
+//!
+//! serde_json reads and rmp writes the scalars. What joins them is here and not `rmp_serde::Serializer`,
+//! whose output is the same (the tests hold one against the other): MessagePack says before a map how many
+//! pairs it has and JSON doesn't, for which that one writes every map and list to a buffer of its own first.
+//! Here, room for the shortest header is left and filled in afterwards.
 
-use rmp_serde::Serializer;
-use serde_json::Deserializer;
+use std::fmt;
+
+use rmp::encode::{write_bool, write_f64, write_nil, write_sint, write_str, write_uint};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 /// Appends `line` to `out` as a MessagePack map, if it is one whole JSON object. Otherwise the
 /// answer is `false`, and what stands in `out` behind its old length is of no use.
@@ -13,9 +20,110 @@ pub fn object_to_map(line: &[u8], out: &mut Vec<u8>) -> bool {
     if first != Some(&b'{') {
         return false;
     }
-    let mut reader = Deserializer::from_slice(line);
-    let mut writer = Serializer::new(out);
-    serde_transcode::transcode(&mut reader, &mut writer).is_ok() && reader.end().is_ok()
+    // Once for the line, and not for each string in it.
+    let Ok(line) = std::str::from_utf8(line) else {
+        return false;
+    };
+    let mut reader = serde_json::Deserializer::from_str(line);
+    Writer(out).deserialize(&mut reader).is_ok() && reader.end().is_ok()
+}
+
+/// Writes one value, of whatever kind it turns out to be.
+struct Writer<'o>(&'o mut Vec<u8>);
+
+const INFALLIBLE: &str = "writing to a Vec can't fail";
+
+impl Writer<'_> {
+    /// Writes what `items` writes, with a header before it that says how many they were. Of a header's three
+    /// forms, the first holds counts up to 15 in its own byte.
+    fn counted<E>(self, forms: [u8; 3], items: impl FnOnce(&mut Vec<u8>) -> Result<u32, E>) -> Result<(), E> {
+        let out = self.0;
+        let at = out.len();
+        out.push(forms[0]);
+        let count = items(out)?;
+        match (u8::try_from(count), u16::try_from(count)) {
+            (Ok(count @ ..16), _) => out[at] = forms[0] | count,
+            (_, Ok(count)) => {
+                out[at] = forms[1];
+                out.splice(at + 1..at + 1, count.to_be_bytes());
+            }
+            _ => {
+                out[at] = forms[2];
+                out.splice(at + 1..at + 1, count.to_be_bytes());
+            }
+        }
+        Ok(())
+    }
+}
+
+const MAP: [u8; 3] = [0x80, 0xde, 0xdf];
+const ARRAY: [u8; 3] = [0x90, 0xdc, 0xdd];
+
+impl<'de> DeserializeSeed<'de> for Writer<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<(), D::Error> {
+        reader.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Writer<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        write_nil(self.0).expect(INFALLIBLE);
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<(), E> {
+        write_bool(self.0, value).expect(INFALLIBLE);
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<(), E> {
+        write_uint(self.0, value).expect(INFALLIBLE);
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<(), E> {
+        write_sint(self.0, value).expect(INFALLIBLE);
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<(), E> {
+        write_f64(self.0, value).expect(INFALLIBLE);
+        Ok(())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<(), E> {
+        write_str(self.0, value).expect(INFALLIBLE);
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        self.counted(ARRAY, |out| {
+            let mut count = 0;
+            while items.next_element_seed(Writer(out))?.is_some() {
+                count += 1;
+            }
+            Ok(count)
+        })
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut pairs: A) -> Result<(), A::Error> {
+        self.counted(MAP, |out| {
+            let mut count = 0;
+            while pairs.next_key_seed(Writer(out))?.is_some() {
+                pairs.next_value_seed(Writer(out))?;
+                count += 1;
+            }
+            Ok(count)
+        })
+    }
 }
 
 #[cfg(test)]
@@ -54,6 +162,31 @@ mod tests {
         }
     }
 
+    /// The obvious way.
+    fn naive(line: &str) -> Vec<u8> {
+        let mut out = Vec::new();
+        let mut reader = serde_json::Deserializer::from_str(line);
+        serde_transcode::transcode(&mut reader, &mut rmp_serde::Serializer::new(&mut out)).unwrap();
+        out
+    }
+
+    #[test]
+    fn headers_are_the_shortest_whatever_the_size() {
+        for count in [0, 1, 15, 16, 17, 255, 256, 65535, 65536, 70000] {
+            let list = vec!["1"; count].join(",");
+            let pairs: Vec<String> = (0..count).map(|number| format!("\"{number}\":{number}")).collect();
+            let line = format!("{{\"list\":[{list}],\"map\":{{{}}},\"end\":0}}", pairs.join(","));
+            let mut out = vec![7];
+            assert!(object_to_map(line.as_bytes(), &mut out));
+            assert!(out[1..] == naive(&line), "{count}");
+        }
+    }
+
+    #[test]
+    fn invalid_utf8_is_refused() {
+        assert!(!object_to_map(b"{\"a\":\"\xff\"}", &mut Vec::new()));
+    }
+
     proptest! {
         #[test]
         fn any_object_reads_back_the_same(keys in proptest::collection::vec(".{0,20}", 0..40),
@@ -63,7 +196,11 @@ mod tests {
                 object.insert(key, serde_json::json!([text, number, {"x": number as f64}]));
             }
             let object = serde_json::Value::Object(object);
-            let value = map(&object.to_string()).expect("an object");
+            let line = object.to_string();
+            let mut out = Vec::new();
+            prop_assert!(object_to_map(line.as_bytes(), &mut out));
+            prop_assert_eq!(&out, &naive(&line));
+            let value = map(&line).expect("an object");
             let back: serde_json::Value = rmpv::ext::from_value(value).unwrap();
             prop_assert_eq!(back, object);
         }
