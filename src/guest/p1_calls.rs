@@ -5,6 +5,8 @@
 //! the option `timeout` nor a stop of the host could end the guest. Here it is a timer beside which the
 //! thread can be told to stop.
 //!
+//! **`proc_exit`**: wasmtime-wasi takes a code above 125 for a trap, which would be told as one.
+//!
 //! Every other case goes to wasmtime-wasi's own function with the arguments untouched, so what is exact
 //! there stays exact. That function is reached by the path its generated code has, which is no promised
 //! interface: a new version of wasmtime-wasi is a moment to look here.
@@ -12,6 +14,7 @@
 use std::time::Duration;
 
 use wasmtime::{AsContextMut, Caller, Error, Extern, Linker, Result};
+use wasmtime_wasi::I32Exit;
 use wasmtime_wasi::p1::wasi_snapshot_preview1::{self as general, WasiSnapshotPreview1};
 use wiggle::GuestMemory;
 
@@ -35,11 +38,13 @@ pub fn add_to_linker(linker: &mut Linker<State>) -> Result<()> {
             Box::new(async move {
                 let memory = memory_of(&mut caller)?;
                 let (bytes, _) = memory.data_and_store_mut(&mut caller);
-                if let Some(sleep) = Sleep::from_guest(bytes, subscriptions, events, count, written) {
+                if let Some(sleep) = Sleep::from_guest(bytes, subscriptions, count) {
                     tokio::time::sleep(sleep.time).await;
                     let (bytes, _) = memory.data_and_store_mut(&mut caller);
-                    sleep.tell(bytes);
-                    return Ok(0);
+                    return match sleep.tell(bytes, events, written) {
+                        Some(()) => Ok(0),
+                        None => Err(Error::msg("poll_oneoff: no place in memory for its answer")),
+                    };
                 }
                 let fuel = caller.as_context_mut().hostcall_fuel();
                 let (bytes, state) = memory.data_and_store_mut(&mut caller);
@@ -49,6 +54,7 @@ pub fn add_to_linker(linker: &mut Linker<State>) -> Result<()> {
             })
         },
     )?;
+    linker.func_wrap(MODULE, "proc_exit", |code: i32| -> Result<()> { Err(I32Exit(code).into()) })?;
     linker.allow_shadowing(false);
     Ok(())
 }
@@ -60,13 +66,14 @@ fn memory_of(caller: &mut Caller<'_, State>) -> Result<wasmtime::Memory> {
     }
 }
 
-/// A wish to sleep, read from the guest's memory and known to be answerable there.
+/// A wish to sleep, read from the guest's memory.
+///
+/// Whether the answer has a place there is looked at only when it is due. A sleep handed on for the sake
+/// of a wrong pointer would be one that nothing can end.
 #[derive(Debug, PartialEq, Eq)]
 struct Sleep {
     time: Duration,
     userdata: u64,
-    events: usize,
-    written: usize,
 }
 
 // `subscription` and `event` of WASI 0.1: offsets and sizes in bytes.
@@ -77,32 +84,27 @@ const SUBSCRIPTION_FLAGS: usize = 40;
 const EVENT_BYTES: usize = 32;
 
 impl Sleep {
-    /// `None` for anything but one relative clock at well-formed places.
-    fn from_guest(memory: &[u8], subscriptions: i32, events: i32, count: i32, written: i32) -> Option<Self> {
+    /// `None` for anything but one relative clock at a well-formed place.
+    fn from_guest(memory: &[u8], subscriptions: i32, count: i32) -> Option<Self> {
         let at = place(memory, subscriptions, SUBSCRIPTION_BYTES, 8)?;
-        let events = place(memory, events, EVENT_BYTES, 8)?;
-        let written = place(memory, written, 4, 4)?;
         let subscription = &memory[at..at + SUBSCRIPTION_BYTES];
         let number =
             |at: usize| u64::from_le_bytes(subscription[at..at + 8].try_into().expect("eight bytes"));
         let time = Duration::from_nanos(number(SUBSCRIPTION_TIMEOUT));
         let is_relative_clock = subscription[SUBSCRIPTION_TAG] == 0
             && subscription[SUBSCRIPTION_FLAGS..SUBSCRIPTION_FLAGS + 2] == [0, 0];
-        (count == 1 && is_relative_clock && time >= SHORT_SLEEP).then(|| Self {
-            time,
-            userdata: number(0),
-            events,
-            written,
-        })
+        (count == 1 && is_relative_clock && time >= SHORT_SLEEP).then(|| Self { time, userdata: number(0) })
     }
 
-    /// The event "the clock has reached its time", without error. Memories only grow, so the places that
-    /// were good before the sleep still are.
-    fn tell(&self, memory: &mut [u8]) {
-        let event = &mut memory[self.events..self.events + EVENT_BYTES];
+    /// The event "the clock has reached its time", without error; `None` where that doesn't fit.
+    fn tell(&self, memory: &mut [u8], events: i32, written: i32) -> Option<()> {
+        let events = place(memory, events, EVENT_BYTES, 8)?;
+        let written = place(memory, written, 4, 4)?;
+        let event = &mut memory[events..events + EVENT_BYTES];
         event.fill(0);
         event[..8].copy_from_slice(&self.userdata.to_le_bytes());
-        memory[self.written..self.written + 4].copy_from_slice(&1u32.to_le_bytes());
+        memory[written..written + 4].copy_from_slice(&1u32.to_le_bytes());
+        Some(())
     }
 }
 
@@ -128,25 +130,28 @@ mod tests {
     #[test]
     fn one_relative_clock_is_a_sleep_and_is_answered_with_its_event() {
         let mut memory = memory_with(0, 1_000_000_000, 0);
-        let sleep = Sleep::from_guest(&memory, 0, 48, 1, 100).unwrap();
+        let sleep = Sleep::from_guest(&memory, 0, 1).unwrap();
         assert_eq!((sleep.time, sleep.userdata), (Duration::from_secs(1), 77));
-        sleep.tell(&mut memory);
+        sleep.tell(&mut memory, 48, 100).unwrap();
         assert_eq!(memory[48..56], 77u64.to_le_bytes());
         assert_eq!(memory[56..80], [0; 24]);
         assert_eq!(memory[100..104], [1, 0, 0, 0]);
+        for (events, written) in [(52, 100), (176, 100), (-8, 100), (48, 101), (48, 200), (48, -4)] {
+            assert_eq!(sleep.tell(&mut memory, events, written), None, "{events}, {written}");
+        }
     }
 
     #[test]
     fn everything_else_is_left_to_the_general_function() {
         let second = 1_000_000_000;
         let good = memory_with(0, second, 0);
-        assert!(Sleep::from_guest(&good, 0, 48, 1, 100).is_some());
-        assert!(Sleep::from_guest(&good, 0, 48, 2, 100).is_none(), "two subscriptions");
-        assert!(Sleep::from_guest(&good, 4, 48, 1, 100).is_none(), "misaligned");
-        assert!(Sleep::from_guest(&good, 0, 192, 1, 100).is_none(), "event out of bounds");
-        assert!(Sleep::from_guest(&good, -8, 48, 1, 100).is_none(), "pointer out of bounds");
-        assert!(Sleep::from_guest(&memory_with(1, second, 0), 0, 48, 1, 100).is_none(), "a descriptor");
-        assert!(Sleep::from_guest(&memory_with(0, second, 1), 0, 48, 1, 100).is_none(), "an absolute time");
-        assert!(Sleep::from_guest(&memory_with(0, 1000, 0), 0, 48, 1, 100).is_none(), "a short one");
+        assert!(Sleep::from_guest(&good, 0, 1).is_some());
+        assert!(Sleep::from_guest(&good, 0, 2).is_none(), "two subscriptions");
+        assert!(Sleep::from_guest(&good, 4, 1).is_none(), "misaligned");
+        assert!(Sleep::from_guest(&good, 160, 1).is_none(), "partly out of bounds");
+        assert!(Sleep::from_guest(&good, -8, 1).is_none(), "pointer out of bounds");
+        assert!(Sleep::from_guest(&memory_with(1, second, 0), 0, 1).is_none(), "a descriptor");
+        assert!(Sleep::from_guest(&memory_with(0, second, 1), 0, 1).is_none(), "an absolute time");
+        assert!(Sleep::from_guest(&memory_with(0, 1000, 0), 0, 1).is_none(), "a short one");
     }
 }
