@@ -139,11 +139,12 @@ impl fmt::Display for Event {
                 write!(f, "Skipped {ticks} starts: the guest was still running.")
             }
             Self::LongLines { stream, limit_bytes, counts } => {
-                write!(
-                    f,
-                    "The guest wrote {} lines to its {stream} that were longer than buf_size ({limit_bytes} bytes); ",
-                    counts.lines
-                )?;
+                match counts.lines {
+                    // Its beginning was told before.
+                    0 => write!(f, "The guest went on with a line to its {stream} that was")?,
+                    lines => write!(f, "The guest wrote {lines} lines to its {stream} that were")?,
+                }
+                write!(f, " longer than buf_size ({limit_bytes} bytes); ")?;
                 match counts.lost_bytes {
                     0 => write!(f, "they were split."),
                     lost => write!(f, "{lost} bytes of them are lost, as long_lines says."),

@@ -20,7 +20,7 @@ use crate::counters::Counters;
 use crate::event::Event;
 use crate::pipe::{Pipe, RecordEnd};
 use crate::record::encode::{Encoder, WireFormat};
-use crate::record::lines::{Lines, LongLines};
+use crate::record::lines::{Lines, LongLineCounts, LongLines};
 
 /// Most bytes taken from one write at a time; bounds what goes into the pipe beyond its limit.
 const BLOCK_BYTES: usize = 64 * 1024;
@@ -190,7 +190,7 @@ impl Records {
     /// Says what became of lines that were too long since the last report.
     fn report(&mut self, pipe: &Pipe) {
         let counts = self.lines.take_counts();
-        if counts.lines > 0 {
+        if counts != LongLineCounts::default() {
             self.reported = Some(Instant::now());
             self.counters.long_lines.add(counts.lines);
             self.counters.long_line_lost_bytes.add(counts.lost_bytes);
