@@ -27,6 +27,12 @@ use crate::pipe::Pipe;
 /// A program from this size on is worth a log line when it is compiled: it takes a moment.
 const WORTH_MENTIONING_BYTES: usize = 1_000_000;
 
+/// Far more than any program has; a file beyond it is a mistake.
+const MAX_PROGRAM_BYTES: u64 = 500_000_000;
+
+/// By so much of it, a program is recognised as one.
+const HEAD_BYTES: u64 = 64 * 1024;
+
 /// Something that can be run.
 pub enum Program {
     /// A core module of WASI 0.1.
@@ -144,7 +150,19 @@ fn read(path: &Path) -> io::Result<(Stamp, Vec<u8>)> {
         return Err(io::Error::other(format!("it is {what}")));
     }
     let mut content = Vec::new();
-    file.read_to_end(&mut content)?;
+    file.by_ref().take(HEAD_BYTES).read_to_end(&mut content)?;
+    // The rest of something else, a log or a disk image, is of no use and may not fit in memory.
+    if recognise(&content).is_ok() {
+        let too_large = || io::Error::other(format!("it is larger than {MAX_PROGRAM_BYTES} bytes"));
+        if metadata.len() > MAX_PROGRAM_BYTES {
+            return Err(too_large());
+        }
+        // It may be growing.
+        file.take(MAX_PROGRAM_BYTES + 1 - HEAD_BYTES).read_to_end(&mut content)?;
+        if content.len() as u64 > MAX_PROGRAM_BYTES {
+            return Err(too_large());
+        }
+    }
     Ok((Stamp::of(&metadata), content))
 }
 
