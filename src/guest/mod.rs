@@ -5,6 +5,7 @@
 
 mod engine;
 mod limits;
+mod notes;
 mod outcome;
 mod p1;
 mod p1_calls;

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::engine::GuestEngine;
+use super::notes::Notes;
 use super::outcome::{Outcome, causes};
 use super::p1;
 use super::program::{LoadError, Program, ProgramFile};
@@ -48,6 +49,8 @@ pub struct Job {
 #[derive(Debug)]
 pub struct Runner {
     cancel: Option<oneshot::Sender<()>>,
+    /// When it was first told to stop.
+    cancelled: Option<Instant>,
     ended: mpsc::Receiver<()>,
     thread: Option<JoinHandle<()>>,
 }
@@ -69,18 +72,21 @@ impl Runner {
             pipe.finish();
             drop(end);
         })?;
-        Ok(Self { cancel: Some(cancel), ended, thread: Some(thread) })
+        Ok(Self { cancel: Some(cancel), cancelled: None, ended, thread: Some(thread) })
     }
 
     /// Tells the guest to stop, without waiting for it.
     pub fn cancel(&mut self) {
         // Dropping the sender is the signal.
         self.cancel = None;
+        self.cancelled.get_or_insert_with(Instant::now);
     }
 
-    /// Waits up to `patience` for the thread to end; `false` when it hasn't. It then ends by itself, later.
+    /// Waits for the thread to end, up to `patience` since it was told to; `false` when it hasn't. It then
+    /// ends by itself, later. (A host with many inputs tells all of them and then waits for one by one.)
     pub fn join(&mut self, patience: Duration) -> bool {
-        if self.ended.recv_timeout(patience) == Err(mpsc::RecvTimeoutError::Timeout) {
+        let waited = self.cancelled.map_or(Duration::ZERO, |at| at.elapsed());
+        if self.ended.recv_timeout(patience.saturating_sub(waited)) == Err(mpsc::RecvTimeoutError::Timeout) {
             return false;
         }
         if let Some(thread) = self.thread.take() {
@@ -112,6 +118,13 @@ struct Running {
     program: ProgramFile,
     schedule: Schedule,
     health: Health,
+    notes: Arc<Notes>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.notes.end();
+    }
 }
 
 impl Running {
@@ -120,6 +133,7 @@ impl Running {
             program: ProgramFile::new(&job.config.program),
             schedule: Schedule::new(job.config.rhythm, Instant::now()),
             health: Health::default(),
+            notes: Arc::new(Notes::new(&job.pipe, &job.counters)),
             engine,
             job,
         }
@@ -161,7 +175,7 @@ impl Running {
     /// One run; whatever ends it, also being dropped, what the guest had written is handed over.
     fn run_once(&self, program: &Arc<Program>) -> impl Future<Output = Outcome> + use<> {
         let (config, pipe) = (self.job.config.clone(), Arc::clone(&self.job.pipe));
-        let streams = Streams::new(&config, self.job.wire, &pipe, &self.job.counters);
+        let streams = Streams::new(&config, self.job.wire, &pipe, &self.notes);
         let (engine, program) = (Arc::clone(&self.engine), Arc::clone(program));
         self.job.counters.runs.add(1);
         async move {

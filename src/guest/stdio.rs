@@ -8,26 +8,21 @@ use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
+use super::notes::Notes;
 use crate::config::{Config, StderrTo};
-use crate::counters::Counters;
-use crate::event::Event;
 use crate::pipe::{Pipe, RecordEnd};
 use crate::record::encode::{Encoder, WireFormat};
-use crate::record::lines::{Lines, LongLineCounts, LongLines};
+use crate::record::lines::{Lines, LongLines};
 
 /// Most bytes taken from one write at a time; bounds what goes into the pipe beyond its limit.
 const BLOCK_BYTES: usize = 64 * 1024;
-/// Lines of standard error in the log, each second.
-const STDERR_LINES_PER_SECOND: u32 = 20;
-/// How often a run that goes on reports lines that were too long.
-const REPORT_EVERY: Duration = Duration::from_secs(60);
 /// Longest line of standard error in the log; the rest of it is cut off.
 const STDERR_LINE_BYTES: usize = 2000;
 
@@ -56,28 +51,24 @@ struct Records {
     parsed_later: bool,
     /// Where they end must be noted, but a parser doesn't read them.
     ends_noted: bool,
-    /// When long lines were last reported.
-    reported: Option<Instant>,
-    counters: Arc<Counters>,
+    notes: Arc<Notes>,
 }
 
 /// Lines that become lines of the host's log, a few a second.
 struct LogLines {
     lines: Lines,
-    second: Instant,
-    in_second: u32,
-    left_out: u64,
-    counters: Arc<Counters>,
+    notes: Arc<Notes>,
 }
 
 /// Both streams of one run.
 pub struct Streams {
     pub stdout: GuestStream,
     pub stderr: GuestStream,
+    notes: Arc<Notes>,
 }
 
 impl Streams {
-    pub fn new(config: &Config, wire: WireFormat, pipe: &Arc<Pipe>, counters: &Arc<Counters>) -> Self {
+    pub fn new(config: &Config, wire: WireFormat, pipe: &Arc<Pipe>, notes: &Arc<Notes>) -> Self {
         let named = config.stderr == StderrTo::Record;
         let records = |name: &'static str, parsed_later| {
             Sink::Records(Records {
@@ -87,24 +78,21 @@ impl Streams {
                 encoder: Encoder::new(wire, config.format, &config.message_key, named.then_some(name)),
                 parsed_later,
                 ends_noted: config.parser.is_some(),
-                reported: None,
-                counters: Arc::clone(counters),
+                notes: Arc::clone(notes),
             })
         };
         let stderr = match config.stderr {
             StderrTo::Record => records("stderr", false),
             StderrTo::Log => Sink::Log(LogLines {
                 lines: Lines::new(STDERR_LINE_BYTES, LongLines::Truncate),
-                second: Instant::now(),
-                in_second: 0,
-                left_out: 0,
-                counters: Arc::clone(counters),
+                notes: Arc::clone(notes),
             }),
             StderrTo::Discard => Sink::Nothing,
         };
         Self {
             stdout: GuestStream::new(records("stdout", config.parser.is_some()), pipe),
             stderr: GuestStream::new(stderr, pipe),
+            notes: Arc::clone(notes),
         }
     }
 
@@ -112,6 +100,7 @@ impl Streams {
     pub fn finish(&self) {
         self.stdout.finish();
         self.stderr.finish();
+        self.notes.run_ended();
     }
 }
 
@@ -133,18 +122,15 @@ impl GuestStream {
     fn take(&self, block: &[u8]) {
         match &mut *self.lock() {
             Sink::Records(records) => records.push(&self.pipe, Some(block)),
-            Sink::Log(log) => log.push(&self.pipe, block),
+            Sink::Log(log) => log.push(block),
             Sink::Nothing => {}
         }
     }
 
     fn finish(&self) {
         match &mut *self.lock() {
-            Sink::Records(records) => {
-                records.push(&self.pipe, None);
-                records.report(&self.pipe);
-            }
-            Sink::Log(log) => log.finish(&self.pipe),
+            Sink::Records(records) => records.push(&self.pipe, None),
+            Sink::Log(log) => log.finish(),
             Sink::Nothing => {}
         }
     }
@@ -182,59 +168,20 @@ impl Records {
                 None => lines.finish(emit),
             }
         });
-        if self.reported.is_none_or(|last| last.elapsed() >= REPORT_EVERY) {
-            self.report(pipe);
-        }
-    }
-
-    /// Says what became of lines that were too long since the last report.
-    fn report(&mut self, pipe: &Pipe) {
-        let counts = self.lines.take_counts();
-        if counts != LongLineCounts::default() {
-            self.reported = Some(Instant::now());
-            self.counters.long_lines.add(counts.lines);
-            self.counters.long_line_lost_bytes.add(counts.lost_bytes);
-            pipe.post(Event::LongLines { stream: self.name, limit_bytes: self.limit_bytes, counts });
-        }
+        self.notes.long_lines(self.name, self.limit_bytes, self.lines.take_counts());
     }
 }
 
 impl LogLines {
-    fn push(&mut self, pipe: &Pipe, block: &[u8]) {
-        let now = Instant::now();
-        if now.duration_since(self.second) >= Duration::from_secs(1) {
-            self.say_left_out(pipe);
-            self.second = now;
-            self.in_second = 0;
-        }
-        let Self { lines, in_second, left_out, .. } = self;
-        lines.push(block, |line| {
-            if *in_second < STDERR_LINES_PER_SECOND {
-                *in_second += 1;
-                pipe.post(stderr_line(line));
-            } else {
-                *left_out += 1;
-            }
-        });
+    fn push(&mut self, block: &[u8]) {
+        let notes = &self.notes;
+        self.lines.push(block, |line| notes.stderr_line(line, false));
     }
 
-    fn finish(&mut self, pipe: &Pipe) {
-        // The last words of a guest are worth a line beyond the limit.
-        self.lines.finish(|line| pipe.post(stderr_line(line)));
-        self.say_left_out(pipe);
+    fn finish(&mut self) {
+        let notes = &self.notes;
+        self.lines.finish(|line| notes.stderr_line(line, true));
     }
-
-    fn say_left_out(&mut self, pipe: &Pipe) {
-        let lines = std::mem::take(&mut self.left_out);
-        if lines > 0 {
-            self.counters.stderr_left_out_lines.add(lines);
-            pipe.post(Event::GuestStderrLeftOut { lines });
-        }
-    }
-}
-
-fn stderr_line(line: &[u8]) -> Event {
-    Event::GuestStderr { line: String::from_utf8_lossy(line).into_owned() }
 }
 
 impl IsTerminal for GuestStream {
