@@ -122,7 +122,7 @@ rows! {
     )))
     .wrote_lines(&["before"]);
 
-    half_a_million_sleeps_at_once => stopped(&begun(&many_sleeps(500_000)))
+    a_hundred_thousand_sleeps_at_once => stopped(&begun(&many_sleeps(100_000)))
         .option("memory_limit", "200M")
         .wrote_lines(&["before"]);
 
@@ -131,8 +131,8 @@ rows! {
         .wrote_lines(&["before"])
         .says("resource table has no free keys");
 
-    half_a_million_questions_answered_at_once => Fault::guest(
-        &begun(&format!("(drop (memory.grow (i32.const 1500))) {}", poll(50_000_000, 500_000, 300))).exit(3),
+    a_hundred_thousand_questions_answered_at_once => Fault::guest(
+        &begun(&format!("(drop (memory.grow (i32.const 1500))) {}", poll(50_000_000, 100_000, 300))).exit(3),
     )
     .option("memory_limit", "200M")
     .wrote_lines(&["before"])

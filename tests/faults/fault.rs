@@ -43,7 +43,7 @@ pub struct Fault {
     pub scene: Scene,
     inputs: Vec<(String, Vec<(String, String)>)>,
     options: Vec<(String, String)>,
-    before: Vec<&'static str>,
+    before: Vec<String>,
     after: Vec<&'static str>,
     open_files: Option<u32>,
     wrote: Wrote,
@@ -145,7 +145,14 @@ impl Fault {
 
     /// Hot reload is on.
     pub fn reloads(mut self) -> Self {
-        self.before.push("-Y");
+        self.before.push("-Y".to_owned());
+        self
+    }
+
+    /// A file with parsers.
+    pub fn parsers(mut self, content: &str) -> Self {
+        let path = self.scene.file("parsers.conf", content);
+        self.before.extend(["-R".to_owned(), path]);
         self
     }
 
@@ -314,6 +321,7 @@ impl Fault {
         let Self { scene, inputs, options, before, after, open_files, .. } = self;
         let folder = scene.path("").display().to_string();
         let folder = folder.trim_end_matches('/').to_owned();
+        let before: Vec<&str> = before.iter().map(String::as_str).collect();
         let mut scene = scene.before(&before).after(&after).neighbour();
         for (path, own) in &inputs {
             let all: Vec<(&str, String)> = std::iter::once(("wasi_path", path.clone()))

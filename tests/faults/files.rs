@@ -390,6 +390,8 @@ rows! {
                 host.wait_for_lines(2);
             }
         })
+        // The host waits for the guest's thread before it starts anew.
+        .neighbour_may_pause()
         .stops_within(8.0);
 }
 

@@ -93,6 +93,11 @@ rows! {
         .option("format", "json")
         .wrote(Wrote::Count(1_000_000));
 
+    a_million_empty_lines_for_a_parser => ends(Guest::new().repeat(100, |guest| guest.out("\n".repeat(10_000))))
+        .parsers("[PARSER]\n    Name my_json\n    Format json\n")
+        .option("parser", "my_json")
+        .wrote(Wrote::Count(1_000_000));
+
     json_of_any_depth => {
         let deep = |open: &str, close: &str| format!("{{\"a\":{}1{}}}\n", open.repeat(2000), close.repeat(2000));
         let lines = [deep("[", "]"), deep("{\"a\":", "}"), format!("{}\n", "{\"a\":".repeat(5000))];

@@ -169,7 +169,7 @@ rows! {
                (i32.store (i64.const 4) (i32.const 9))
                (if (i64.ne (memory.grow (i64.const 0x1000000)) (i64.const -1)) (then unreachable))
                (drop (call $w (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))
-               unreachable))"),
+               unreachable)"),
     )
     .says("The guest trapped: ");
 
@@ -286,7 +286,7 @@ rows! {
             wait(host, "new", |host| has(host, "new"));
         });
 
-    replaced_by_another_file => changing().meanwhile(|host| {
+    replaced_by_another_file => changing().host_args(&["-f", "0.2"]).meanwhile(|host| {
         for round in 0..20 {
             let line = format!("round {round}");
             host.scene.replace("guest.wat", prints(&line));
