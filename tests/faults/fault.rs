@@ -242,7 +242,8 @@ impl Fault {
         self
     }
 
-    /// The host itself stops all inputs meanwhile, as a reload does.
+    /// The neighbour may be silent for longer than usual: where the host itself stops all inputs, as a
+    /// reload does, or where there are a hundred threads to a processor.
     pub fn neighbour_may_pause(mut self) -> Self {
         self.stall_seconds = Some(5.0);
         self

@@ -133,6 +133,7 @@ rows! {
         .meanwhile(|host| {
             wait(host, "all lines", |host| host.lines().len() == 100);
         })
+        .neighbour_may_pause()
         .wrote_lines(&["before"; 100]);
 
     a_run_that_ends_as_the_host_stops => {

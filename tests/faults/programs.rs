@@ -80,7 +80,7 @@ rows! {
     a_file_without_permission => {
         let fault = Fault::program("guest.wat", prints("read all the same"));
         let path = fault.scene.path("guest.wat");
-        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0)).expect("permissions");
+        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o0)).expect("permissions");
         // The superuser may read it.
         if fs::read(&path).is_ok() {
             fault.wrote_lines(&["read all the same"])
