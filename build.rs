@@ -9,9 +9,19 @@ fn main() {
     println!("cargo::rustc-cdylib-link-arg=-Wl,-Bsymbolic");
     // The host unmaps plugins at exit and on reload; our threads and statics must outlive that.
     println!("cargo::rustc-cdylib-link-arg=-Wl,-z,nodelete");
+    println!("cargo::rustc-env=EXEC_WASI_WASMTIME_VERSION={}", wasmtime_version());
     surface::build_surfaces();
     #[cfg(feature = "check-bindings")]
     bindings::check();
+}
+
+/// The release of wasmtime that is built in: compiled programs are good for that one only.
+fn wasmtime_version() -> String {
+    println!("cargo::rerun-if-changed=Cargo.lock");
+    let lock = std::fs::read_to_string("Cargo.lock").expect("cargo has written Cargo.lock");
+    let package = lock.split("[[package]]").find(|package| package.contains("\nname = \"wasmtime\"\n"));
+    let version = package.and_then(|package| package.split("version = \"").nth(1)?.split('"').next());
+    version.expect("Cargo.lock names wasmtime and its version").to_owned()
 }
 
 /// Holds `src/host/bindings.rs` against `include/flb_abi.h`.

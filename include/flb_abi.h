@@ -223,6 +223,7 @@ typedef int (*flb_input_log_append_fn)(struct flb_input_instance *, const char *
                                        const void *, size_t);
 typedef int (*flb_input_log_append_records_fn)(struct flb_input_instance *, size_t,
                                                const char *, size_t, const void *, size_t);
+typedef int (*flb_engine_exit_status_fn)(struct flb_config *, int);
 /* The second argument is a struct flb_input_plugin: NULL stands for all inputs. */
 typedef int (*flb_engine_flush_fn)(struct flb_config *, void *);
 typedef struct flb_parser *(*flb_parser_get_fn)(const char *, struct flb_config *);

@@ -60,7 +60,7 @@ pub const OPTIONS: &[OptionSpec] = &[
         "wasi_path",
         Kind::Text,
         None,
-        "The WASI program: a WebAssembly module, binary (.wasm) or text (.wat). Required.",
+        "The WASI program: a WebAssembly module, binary (.wasm) or text (.wat); with 'precompiled' also a .cwasm file. Required.",
     ),
     option(
         "accessible_paths",
@@ -84,15 +84,45 @@ pub const OPTIONS: &[OptionSpec] = &[
         )
     },
     option(
+        "env_file",
+        Kind::Text,
+        None,
+        "A file of lines KEY=VALUE with more variables, such as tokens; refused if all users may read it.",
+    ),
+    option(
         "inherit_env",
         Kind::List,
         None,
         "Names of the host's environment variables that the program may see, a comma list.",
     ),
+    option(
+        "state_dir",
+        Kind::Text,
+        None,
+        "A directory for this input alone, which the program sees as /state; made if it isn't there.",
+    ),
     option("interval_sec", Kind::Integer, Some("1"), "Seconds from one start of the program to the next."),
     option("interval_nsec", Kind::Integer, Some("0"), "Nanoseconds added to interval_sec."),
     option("oneshot", Kind::Boolean, Some("false"), "Run the program only once."),
     option("bool", Kind::Boolean, Some("false"), "The name of 'oneshot' in Fluent Bit up to 4.2.0."),
+    option(
+        "exit_after_oneshot",
+        Kind::Boolean,
+        Some("false"),
+        "Stop Fluent Bit when the one run has ended and its records are delivered. Implies 'oneshot'.",
+    ),
+    option(
+        "propagate_exit_code",
+        Kind::Boolean,
+        Some("false"),
+        "With 'exit_after_oneshot': Fluent Bit exits with the program's exit code.",
+    ),
+    option(
+        "backoff_max",
+        Kind::Time,
+        Some("60"),
+        "A program that fails again and again is started less often, down to once in this time.",
+    ),
     option(
         "timeout",
         Kind::Time,
@@ -100,6 +130,24 @@ pub const OPTIONS: &[OptionSpec] = &[
         "Longest time for one run, waiting included; then it is stopped. No limit by default.",
     ),
     option("memory_limit", Kind::Size, Some("256M"), "Most memory the program may have."),
+    option(
+        "fuel",
+        Kind::Size,
+        None,
+        "Most WebAssembly instructions for one run, about; then it is stopped. No limit by default.",
+    ),
+    option(
+        "output_limit",
+        Kind::Size,
+        None,
+        "Most bytes one run may write to its standard output and error; then it is stopped. No limit by default.",
+    ),
+    option(
+        "open_files_limit",
+        Kind::Integer,
+        Some("64"),
+        "Most files and directories the program may have open.",
+    ),
     option(
         "wasm_stack_size",
         Kind::Size,
@@ -144,6 +192,18 @@ pub const OPTIONS: &[OptionSpec] = &[
         Some("1M"),
         "Bytes of records that may wait for the engine before the program has to.",
     ),
+    option(
+        "cache_dir",
+        Kind::Text,
+        None,
+        "Folder where compiled programs are kept for the next start, or 'off'. By default in the service's or user's cache folder.",
+    ),
+    option(
+        "precompiled",
+        Kind::Boolean,
+        Some("false"),
+        "wasi_path may be a file made by 'exec-wasi compile': native code that no sandbox confines.",
+    ),
 ];
 
 const MIN_STACK_BYTES: u64 = 1_000_000;
@@ -154,7 +214,11 @@ const MIN_MEMORY_BYTES: u64 = 65_536;
 const MAX_MEMORY_BYTES: u64 = 1 << 32;
 /// Far below what a MessagePack string can hold.
 const MAX_LINE_BYTES: u64 = 1_000_000_000;
+/// What the guest sees `state_dir` as.
+pub const STATE_DIR_OF_GUEST: &str = "/state";
 const MAX_PIPE_BYTES: u64 = 10_000_000_000;
+/// Far above what a process may have open.
+const MAX_OPEN_FILES: u64 = 1_000_000;
 
 /// A directory given to the guest.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -178,6 +242,28 @@ pub enum StderrTo {
     Discard,
 }
 
+/// What happens to the host when the only run has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AfterRun {
+    /// It goes on.
+    HostGoesOn,
+    /// It stops, with exit code 0.
+    HostStops,
+    /// It stops, with an exit code that says how the run ended.
+    HostStopsWithCode,
+}
+
+/// Where compiled programs are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CachePlace {
+    /// Where this user's programs keep such things.
+    Default,
+    /// In this folder.
+    Folder(PathBuf),
+    /// Nowhere.
+    Off,
+}
+
 /// One input's options, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -189,14 +275,28 @@ pub struct Config {
     pub args: Vec<String>,
     /// Environment variables, in the order given.
     pub env: Vec<(String, String)>,
+    /// A file with more of them.
+    pub env_file: Option<PathBuf>,
     /// Variables of the host to pass on, if set.
     pub inherit_env: Vec<String>,
+    /// A directory that only this input may use.
+    pub state_dir: Option<PathBuf>,
     /// When runs start.
     pub rhythm: Rhythm,
+    /// What happens to the host when the only run has ended.
+    pub after_run: AfterRun,
+    /// Longest time from a failed run to the next.
+    pub backoff_max: Duration,
     /// Longest time of a run.
     pub timeout: Option<Duration>,
     /// All linear memories together, in bytes.
     pub memory_limit_bytes: u64,
+    /// Instructions of a run.
+    pub fuel: Option<u64>,
+    /// Bytes that a run may write to its standard output and error together.
+    pub output_limit_bytes: Option<u64>,
+    /// Files and directories that a run may have open at a time, besides those it is given.
+    pub open_files_limit: u32,
     /// The guest's stack, in bytes.
     pub stack_bytes: u64,
     /// How a line becomes a record's body.
@@ -213,6 +313,10 @@ pub struct Config {
     pub stderr: StderrTo,
     /// Bytes that may wait for the engine.
     pub pipe_bytes: usize,
+    /// Where compiled programs are kept.
+    pub cache: CachePlace,
+    /// The program's file may hold native code.
+    pub precompiled: bool,
     /// Clauses an operator should read once: options that are accepted but do nothing, and the like.
     pub notes: Vec<String>,
 }
@@ -268,15 +372,23 @@ impl Config {
                 "a line is read by one of them",
             ));
         }
+        let preopens = reader.preopens()?;
         Ok(Self {
             program: program.into(),
-            preopens: reader.preopens()?,
             args: reader.args()?,
             env: reader.env()?,
+            env_file: reader.text("env_file").map(PathBuf::from),
             inherit_env: reader.list("inherit_env"),
+            state_dir: reader.state_dir(&preopens)?,
+            preopens,
             rhythm: reader.rhythm()?,
+            after_run: reader.after_run()?,
+            backoff_max: reader.time("backoff_max")?.unwrap_or_default(),
             timeout: reader.time("timeout")?,
             memory_limit_bytes: reader.size("memory_limit", MIN_MEMORY_BYTES, MAX_MEMORY_BYTES)?,
+            fuel: reader.limit("fuel")?,
+            output_limit_bytes: reader.limit("output_limit")?,
+            open_files_limit: reader.open_files()?,
             // As the built-in does with its own minimum of 8192 bytes.
             stack_bytes: reader.size("wasm_stack_size", 0, MAX_STACK_BYTES)?.max(MIN_STACK_BYTES),
             format,
@@ -292,6 +404,8 @@ impl Config {
                 &[("log", StderrTo::Log), ("record", StderrTo::Record), ("discard", StderrTo::Discard)],
             )?,
             pipe_bytes: reader.length("pipe_size", 1, MAX_PIPE_BYTES)?,
+            cache: reader.cache()?,
+            precompiled: reader.boolean("precompiled")?,
             notes,
         })
     }
@@ -355,6 +469,22 @@ impl<P: Properties> Reader<'_, P> {
         }
     }
 
+    /// A size that may be left out: then there is no limit.
+    fn limit(&self, name: &'static str) -> Result<Option<u64>, ConfigError> {
+        let Some(value) = self.text(name) else {
+            return Ok(None);
+        };
+        match parse_size(&value) {
+            Some(limit) if limit > 0 => Ok(Some(limit)),
+            _ => Err(invalid(name, value, "a number such as 65536, 512K or 1.5M is needed, above 0".into())),
+        }
+    }
+
+    fn open_files(&self) -> Result<u32, ConfigError> {
+        let number = self.number("open_files_limit", MAX_OPEN_FILES)?;
+        Ok(u32::try_from(number).expect("the limit is small"))
+    }
+
     fn length(&self, name: &'static str, min: u64, max: u64) -> Result<usize, ConfigError> {
         let bytes = self.size(name, min, max)?;
         Ok(usize::try_from(bytes).expect("the host's layouts are 64-bit"))
@@ -375,12 +505,37 @@ impl<P: Properties> Reader<'_, P> {
         let (oneshot, old_name) = (self.boolean("oneshot")?, self.boolean("bool")?);
         let seconds = self.number("interval_sec", u64::from(u32::MAX))?;
         let nanos = self.number("interval_nsec", u64::from(u32::MAX))?;
-        if oneshot || old_name {
+        if oneshot || old_name || self.boolean("exit_after_oneshot")? {
             return Ok(Rhythm::Once);
         }
         let interval = Duration::from_secs(seconds) + Duration::from_nanos(nanos);
         // As the built-in does: no interval at all is the default one.
         Ok(Rhythm::Every(if interval.is_zero() { Duration::from_secs(1) } else { interval }))
+    }
+
+    fn after_run(&self) -> Result<AfterRun, ConfigError> {
+        match (self.boolean("exit_after_oneshot")?, self.boolean("propagate_exit_code")?) {
+            (false, false) => Ok(AfterRun::HostGoesOn),
+            (true, false) => Ok(AfterRun::HostStops),
+            (true, true) => Ok(AfterRun::HostStopsWithCode),
+            (false, true) => Err(ConfigError::Conflict(
+                "\"propagate_exit_code\" without \"exit_after_oneshot\"",
+                "there is an exit code only if the run ends the host",
+            )),
+        }
+    }
+
+    fn cache(&self) -> Result<CachePlace, ConfigError> {
+        match self.text("cache_dir") {
+            None => Ok(CachePlace::Default),
+            Some(word) if word.eq_ignore_ascii_case("off") => Ok(CachePlace::Off),
+            // Not a bare word: "on" or "no" would become a folder of that name.
+            Some(path) if path.contains('/') => Ok(CachePlace::Folder(path.into())),
+            Some(value) => {
+                let allowed = "a folder's path with a / in it is needed, or \"off\"".into();
+                Err(invalid("cache_dir", value, allowed))
+            }
+        }
     }
 
     fn args(&self) -> Result<Vec<String>, ConfigError> {
@@ -399,6 +554,17 @@ impl<P: Properties> Reader<'_, P> {
                 _ => Err(invalid("env", value, "KEY=VALUE is needed, one variable for each \"env\"".into())),
             })
             .collect()
+    }
+
+    fn state_dir(&self, preopens: &[Preopen]) -> Result<Option<PathBuf>, ConfigError> {
+        let state_dir = self.text("state_dir").map(PathBuf::from);
+        if state_dir.is_some() && preopens.iter().any(|preopen| preopen.guest == STATE_DIR_OF_GUEST) {
+            return Err(ConfigError::Conflict(
+                "\"state_dir\" and an \"accessible_paths\" item with ::/state",
+                "the program sees state_dir as /state",
+            ));
+        }
+        Ok(state_dir)
     }
 
     fn preopens(&self) -> Result<Vec<Preopen>, ConfigError> {
@@ -498,14 +664,17 @@ mod tests {
         assert!(config.preopens.is_empty() && config.args.is_empty());
         assert!(config.env.is_empty() && config.inherit_env.is_empty());
         assert_eq!(config.rhythm, Rhythm::Every(Duration::from_secs(1)));
-        assert_eq!(config.timeout, None);
-        assert_eq!(config.memory_limit_bytes, 256_000_000);
+        assert_eq!(config.after_run, AfterRun::HostGoesOn);
+        assert_eq!(config.backoff_max, Duration::from_secs(60));
+        assert_eq!((config.timeout, config.fuel, config.output_limit_bytes), (None, None, None));
+        assert_eq!((config.memory_limit_bytes, config.open_files_limit), (256_000_000, 64));
         assert_eq!(config.stack_bytes, 1_000_000);
         assert_eq!(config.message_key, "wasi_stdout");
         assert_eq!(config.line_limit_bytes, 1_000_000);
         assert_eq!((config.format, config.long_lines), (Format::Text, LongLines::Split));
         assert_eq!(config.stderr, StderrTo::Log);
         assert_eq!(config.pipe_bytes, 1_000_000);
+        assert_eq!((config.cache, config.precompiled), (CachePlace::Default, false));
         assert!(config.notes.is_empty());
     }
 
@@ -536,6 +705,11 @@ mod tests {
             ("timeout", "5 minutes", "30, 30s, 5m, 1h or 1d"),
             ("memory_limit", "1KiB", "a size such as"),
             ("memory_limit", "10", "from 65536"),
+            ("backoff_max", "0", "30, 30s, 5m, 1h or 1d"),
+            ("exit_after_oneshot", "1", "\"true\""),
+            ("fuel", "0", "above 0"),
+            ("output_limit", "much", "a number such as"),
+            ("open_files_limit", "-1", "a whole number"),
             ("buf_size", "0", "from 1 "),
             ("buf_size", "-5", "a size such as"),
             ("buf_size", "", ""),
@@ -545,6 +719,8 @@ mod tests {
             ("args", "'open", "left open"),
             ("env", "KEY", "KEY=VALUE"),
             ("env", "=x", "KEY=VALUE"),
+            ("cache_dir", "on", "a folder's path with a /"),
+            ("precompiled", "1", "\"true\""),
             ("accessible_paths", "::/x", "host[::guest][:ro]"),
             ("accessible_paths", "/x,/y::/x", "two directories"),
         ] {
@@ -616,6 +792,14 @@ mod tests {
     }
 
     #[test]
+    fn the_cache_is_a_folder_or_off() {
+        assert_eq!(read(&[("cache_dir", "Off")]).unwrap().cache, CachePlace::Off);
+        for path in ["/var/cache/x", "./off"] {
+            assert_eq!(read(&[("cache_dir", path)]).unwrap().cache, CachePlace::Folder(path.into()));
+        }
+    }
+
+    #[test]
     fn both_names_of_oneshot_work_and_no_interval_is_the_default_one() {
         assert_eq!(read(&[("oneshot", "On")]).unwrap().rhythm, Rhythm::Once);
         assert_eq!(read(&[("bool", "yes")]).unwrap().rhythm, Rhythm::Once);
@@ -626,10 +810,28 @@ mod tests {
     }
 
     #[test]
+    fn a_run_may_end_the_host_which_makes_it_the_only_one() {
+        let config = read(&[("exit_after_oneshot", "true")]).unwrap();
+        assert_eq!((config.rhythm, config.after_run), (Rhythm::Once, AfterRun::HostStops));
+        let config = read(&[("exit_after_oneshot", "true"), ("propagate_exit_code", "true")]).unwrap();
+        assert_eq!(config.after_run, AfterRun::HostStopsWithCode);
+        let error = read(&[("propagate_exit_code", "true")]).unwrap_err();
+        assert!(error.contains("without \"exit_after_oneshot\""), "{error}");
+    }
+
+    #[test]
     fn options_without_effect_are_said_and_small_stacks_raised() {
         let config = read(&[("wasm_heap_size", "8192"), ("wasm_stack_size", "8192")]).unwrap();
         assert_eq!(config.stack_bytes, MIN_STACK_BYTES);
         assert!(config.notes[0].contains("wasm_heap_size"));
+    }
+
+    #[test]
+    fn a_state_dir_takes_its_name() {
+        let state = ("state_dir", "/var/lib/x");
+        assert_eq!(read(&[state]).unwrap().state_dir, Some("/var/lib/x".into()));
+        let error = read(&[state, ("accessible_paths", "/y::/state")]).unwrap_err();
+        assert!(error.contains("sees state_dir as /state"), "{error}");
     }
 
     #[test]

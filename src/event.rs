@@ -35,6 +35,28 @@ pub enum Event {
         program: String,
         took: Duration,
     },
+    /// Taken from the cache.
+    Loaded {
+        program: String,
+        took: Duration,
+        /// Large enough for an operator to wonder.
+        large: bool,
+    },
+    /// Nothing is kept across starts; `why` is a clause.
+    NoCache {
+        why: String,
+        level: Level,
+    },
+    CacheEntryDamaged {
+        program: String,
+        folder: String,
+        why: String,
+    },
+    NotKept {
+        program: String,
+        folder: String,
+        why: String,
+    },
     /// A run that didn't happen or didn't end well; `what` is a whole clause.
     RunFailed {
         what: String,
@@ -44,6 +66,7 @@ pub enum Event {
     StillFailing {
         what: String,
         times: u64,
+        backoff: Option<Duration>,
         level: Level,
     },
     Recovered {
@@ -66,6 +89,9 @@ pub enum Event {
     GuestStderrLeftOut {
         lines: u64,
     },
+    OpenFilesLimit {
+        limit: u32,
+    },
     Unparsed {
         parser: String,
         lines: u64,
@@ -73,6 +99,10 @@ pub enum Event {
     Refused {
         records: usize,
     },
+    HostStops {
+        status: i32,
+    },
+    HostDidNotStop,
     LostAtStop {
         records: usize,
         bytes: usize,
@@ -96,21 +126,30 @@ impl Event {
     #[must_use]
     pub fn level(&self) -> Level {
         match self {
-            Self::RunFailed { level, .. } | Self::StillFailing { level, .. } => *level,
-            Self::LostAtStop { .. } | Self::RunnerFailed { .. } => Level::Error,
+            Self::RunFailed { level, .. }
+            | Self::StillFailing { level, .. }
+            | Self::NoCache { level, .. } => *level,
+            Self::LostAtStop { .. } | Self::HostDidNotStop | Self::RunnerFailed { .. } => Level::Error,
             Self::LongLines { counts, .. } if counts.lost_bytes > 0 => Level::Error,
             Self::LongLines { .. }
             | Self::GuestStderrLeftOut { .. }
+            | Self::OpenFilesLimit { .. }
             | Self::Unparsed { .. }
             | Self::EventsLeftOut { .. }
             | Self::GuestDidNotStop { .. }
+            | Self::CacheEntryDamaged { .. }
+            | Self::NotKept { .. }
             | Self::Note { .. } => Level::Warn,
             Self::Compiling { .. }
             | Self::Compiled { .. }
+            | Self::Loaded { large: true, .. }
             | Self::Recovered { .. }
             | Self::RunStopped { .. }
+            | Self::HostStops { .. }
             | Self::GuestStderr { .. } => Level::Info,
-            Self::TicksSkipped { .. } | Self::Refused { .. } => Level::Debug,
+            Self::Loaded { large: false, .. } | Self::TicksSkipped { .. } | Self::Refused { .. } => {
+                Level::Debug
+            }
         }
     }
 }
@@ -124,9 +163,25 @@ impl fmt::Display for Event {
             Self::Compiled { program, took } => {
                 write!(f, "Compiled \"{program}\" in {took:.1?}.")
             }
+            Self::Loaded { program, took, .. } => {
+                write!(f, "Loaded \"{program}\" from the cache in {took:.1?}.")
+            }
+            Self::NoCache { why, .. } => {
+                write!(f, "Compiled programs are not kept for the next start: {why}.")
+            }
+            Self::CacheEntryDamaged { program, folder, why } => {
+                write!(f, "The entry of \"{program}\" in the cache folder \"{folder}\" is damaged: {why}.")
+            }
+            Self::NotKept { program, folder, why } => write!(
+                f,
+                "Compiled \"{program}\" is not kept for the next start: it can't be written to the cache folder \"{folder}\": {why}."
+            ),
             Self::RunFailed { what, .. } => write!(f, "{}.", Capital(what)),
-            Self::StillFailing { what, times, .. } => {
+            Self::StillFailing { what, times, backoff: None, .. } => {
                 write!(f, "{}; {times} times in a row now.", Capital(what))
+            }
+            Self::StillFailing { what, times, backoff: Some(wait), .. } => {
+                write!(f, "{}; {times} times in a row now, the next start is in {wait:.0?}.", Capital(what))
             }
             Self::Recovered { failures: 1 } => write!(f, "The guest runs again, after one failed run."),
             Self::Recovered { failures } => {
@@ -154,11 +209,27 @@ impl fmt::Display for Event {
             Self::GuestStderrLeftOut { lines } => {
                 write!(f, "Left out {lines} more lines of the guest's stderr: too many in one second.")
             }
+            Self::OpenFilesLimit { limit } => write!(
+                f,
+                "The guest was refused more open files than open_files_limit ({limit}); it sees the error EMFILE."
+            ),
             Self::Unparsed { parser, lines } => {
                 write!(f, "Parser \"{parser}\" did not match {lines} lines; they were kept as text.")
             }
             Self::Refused { records } => {
                 write!(f, "The engine did not take {records} records; they wait and will be offered again.")
+            }
+            Self::HostStops { status } => {
+                write!(
+                    f,
+                    "The run has ended; stopping the host with exit code {status}, as exit_after_oneshot says."
+                )
+            }
+            Self::HostDidNotStop => {
+                write!(
+                    f,
+                    "The host can't be stopped as exit_after_oneshot says: it has no function for that, or it failed."
+                )
             }
             Self::LostAtStop { records, bytes } => write!(
                 f,

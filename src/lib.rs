@@ -14,7 +14,8 @@
 //! ```
 //!
 //! # Modules
-//! [`config`], [`schedule`], [`record`], [`pipe`], [`event`], [`counters`] know neither the host nor
+//! [`config`], [`schedule`], [`record`], [`pipe`], [`event`], [`journal`],
+//! [`counters`] know neither the host nor
 //! wasmtime. [`guest`] knows wasmtime and no Fluent Bit. [`host`] knows Fluent Bit and no wasmtime.
 //! [`plugin`] is where they meet.
 //!
@@ -24,7 +25,8 @@
 //! advances the epoch; while a program is compiled, some more do that. None is left after `cb_exit`.
 //!
 //! # Unsafe code
-//! Only in [`host`], whose files are named for what they do, and in [`plugin::exports`].
+//! Only in [`host`], whose files are named for what they do, in [`plugin::exports`] and
+//! [`plugin::compile`], and in `guest::native`, where compiled code is loaded.
 
 #![deny(unsafe_code, clippy::multiple_unsafe_ops_per_block)]
 
@@ -36,6 +38,7 @@ pub mod event;
 pub mod guest;
 #[allow(unsafe_code, reason = "the host's binary interface")]
 pub mod host;
+pub mod journal;
 pub mod pipe;
 #[allow(unsafe_code, reason = "its exports are the host's callbacks")]
 pub mod plugin;

@@ -14,11 +14,13 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use tokio::sync::Notify;
 
 use crate::doorbell::Doorbell;
 use crate::event::Event;
+use crate::journal::Journal;
 
 /// A batch of this size or more is closed and a new one begun. The host's chunks close at about 2 MB, so
 /// two of these make a chunk; the fixed cost of an append is nothing against one. And it is what a paused
@@ -27,9 +29,6 @@ const BATCH_BYTES: usize = 1_000_000;
 
 /// The same for an input whose lines the host parses: a batch is parsed in one go, on the host's thread.
 const PARSED_BATCH_BYTES: usize = 64 * 1024;
-
-/// Events that may wait for the host's thread; further ones are counted instead.
-const MAX_EVENTS: usize = 256;
 
 /// Where a record ends in a batch, for a parser to find its line again.
 #[derive(Clone, Copy, Debug)]
@@ -81,8 +80,7 @@ struct State {
     full: VecDeque<Batch>,
     /// An emptied batch whose memory is used again.
     spare: Option<Batch>,
-    events: VecDeque<Event>,
-    events_left_out: u64,
+    journal: Journal,
     /// Bytes written and not yet accepted by the engine, those in the reader's hands included.
     unaccepted_bytes: usize,
     attention: Attention,
@@ -90,6 +88,8 @@ struct State {
     rung: bool,
     /// The writer is gone.
     finished: bool,
+    /// Its last wish: that the host stops with this exit code.
+    host_status: Option<i32>,
 }
 
 /// See the module's documentation.
@@ -112,12 +112,12 @@ impl Pipe {
                 open: Some(Batch::default()),
                 full: VecDeque::new(),
                 spare: None,
-                events: VecDeque::new(),
-                events_left_out: 0,
+                journal: Journal::default(),
                 unaccepted_bytes: 0,
                 attention: Attention::Any,
                 rung: false,
                 finished: false,
+                host_status: None,
             }),
             room: Notify::new(),
             bell,
@@ -180,21 +180,28 @@ impl Pipe {
         self.ring(state, wanted && added > 0);
     }
 
-    /// Something for the log.
-    pub fn post(&self, event: Event) {
+    /// Something for the log. `false` if it was left out, because there is too much already; that is said
+    /// in its place.
+    pub fn post(&self, event: Event) -> bool {
         let mut state = self.lock();
-        if state.events.len() < MAX_EVENTS {
-            state.events.push_back(event);
-        } else {
-            state.events_left_out += 1;
-        }
-        self.ring(state, true);
+        let added = state.journal.add(event, Instant::now());
+        self.ring(state, added);
+        added
     }
 
-    /// The writer's last word: nothing will come any more.
-    pub fn finish(&self) {
+    /// Lets the log say how many lines of the guest's standard error were left out, if any were.
+    pub fn post_stderr_left_out(&self) {
+        let mut state = self.lock();
+        let added = state.journal.add_stderr_left_out(Instant::now());
+        self.ring(state, added);
+    }
+
+    /// The writer's last word: nothing will come any more. With `host_status` the host shall stop with
+    /// this exit code, once the engine has everything.
+    pub fn finish(&self, host_status: Option<i32>) {
         let mut state = self.lock();
         state.finished = true;
+        state.host_status = host_status;
         self.ring(state, true);
     }
 
@@ -246,20 +253,26 @@ impl Pipe {
 
     /// The events that wait, oldest first.
     pub fn take_events(&self) -> Vec<Event> {
-        let mut state = self.lock();
-        let mut events: Vec<Event> = state.events.drain(..).collect();
-        let left_out = std::mem::take(&mut state.events_left_out);
-        drop(state);
-        if left_out > 0 {
-            events.push(Event::EventsLeftOut { events: left_out });
-        }
-        events
+        self.lock().journal.take()
+    }
+
+    /// The same for the last time: also what was left out and not said yet.
+    pub fn take_last_events(&self) -> Vec<Event> {
+        self.lock().journal.take_last()
     }
 
     /// Whether the writer is gone. What it wrote before may still wait.
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.lock().finished
+    }
+
+    /// The exit code with which the host shall stop, if that is wanted and nothing waits any more. Told
+    /// once.
+    #[must_use]
+    pub fn take_host_status(&self) -> Option<i32> {
+        let mut state = self.lock();
+        if state.unaccepted_bytes > 0 { None } else { state.host_status.take() }
     }
 
     /// Bytes written and not yet accepted.

@@ -2,6 +2,10 @@
 //!
 //! Starts lie on a grid: the first one at once, then one every interval, however long a run takes. There
 //! are never two runs at a time; a start that finds one going is skipped and counted, not made up for.
+//!
+//! A guest that fails again and again is started less often: after the first failure at the next start, as
+//! if nothing had happened, then the wait doubles each time, up to a limit. A success ends that, and so
+//! does a program file that changes.
 
 use std::time::{Duration, Instant};
 
@@ -14,18 +18,36 @@ pub enum Rhythm {
     Every(Duration),
 }
 
+/// How a start turned out, as far as the next one depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turnout {
+    /// The guest ran, and nothing says that it wouldn't run again.
+    Ran,
+    /// The guest ran and failed in a way that it will likely repeat.
+    Failed,
+    /// There was no guest to run.
+    NoGuest,
+}
+
+/// How long a single run waits before it is tried again, while there is no guest to run.
+const ONCE_RETRY: Duration = Duration::from_secs(1);
+
 /// The starts of one input.
 #[derive(Debug)]
 pub struct Schedule {
     rhythm: Rhythm,
+    backoff_max: Duration,
     next: Option<Instant>,
+    /// In a row.
+    failures: u32,
 }
 
 impl Schedule {
-    /// A schedule whose first start is `now`.
+    /// A schedule whose first start is `now`, and whose starts are at most `backoff_max` apart (or the
+    /// interval, if that is longer) while the guest fails.
     #[must_use]
-    pub fn new(rhythm: Rhythm, now: Instant) -> Self {
-        Self { rhythm, next: Some(now) }
+    pub fn new(rhythm: Rhythm, backoff_max: Duration, now: Instant) -> Self {
+        Self { rhythm, backoff_max, next: Some(now), failures: 0 }
     }
 
     /// When the next run is due; `None` when there is no further one.
@@ -34,31 +56,56 @@ impl Schedule {
         self.next
     }
 
-    /// The run that was due has ended (or failed) at `now`. Returns how many starts were skipped meanwhile.
-    pub fn run_ended(&mut self, now: Instant) -> u64 {
-        let (Rhythm::Every(interval), Some(due)) = (self.rhythm, self.next) else {
-            self.next = None;
-            return 0;
-        };
-        let following = due + interval;
-        let late = now.saturating_duration_since(following);
-        let skipped = late.as_nanos().div_ceil(interval.as_nanos());
-        // Durations beyond 2^64 ns are centuries; the schedule need not be exact there.
-        let skipped = u64::try_from(skipped).unwrap_or(u64::MAX);
-        let catch_up = interval.as_nanos().saturating_mul(u128::from(skipped));
-        self.next = Some(following + Duration::from_nanos(u64::try_from(catch_up).unwrap_or(u64::MAX)));
-        skipped
+    /// How long starts are apart because the guest failed; `None` when they are as configured.
+    #[must_use]
+    pub fn backoff(&self) -> Option<Duration> {
+        (self.failures > 1).then(|| self.wait()).filter(|wait| *wait > self.interval())
     }
 
-    /// The run that was due could not begin for want of a usable program: it is tried again one interval
-    /// later, or after a second where only one run is wanted.
-    pub fn run_not_possible(&mut self, now: Instant) {
-        let wait = match self.rhythm {
-            Rhythm::Once => Duration::from_secs(1),
-            Rhythm::Every(interval) => interval,
+    /// The run that was due is over, or couldn't begin. Returns how many starts were skipped because it
+    /// was still going.
+    pub fn run_ended(&mut self, turnout: Turnout, now: Instant) -> u64 {
+        self.failures = if turnout == Turnout::Ran { 0 } else { self.failures.saturating_add(1) };
+        let (Some(due), Rhythm::Every(interval)) = (self.next, self.rhythm) else {
+            self.next = (turnout == Turnout::NoGuest).then(|| now + self.wait());
+            return 0;
         };
-        self.next = Some(now + wait);
+        // The grid goes on at the first start that is neither past nor too soon after a failure.
+        let following = due + interval;
+        let late = starts(now.saturating_duration_since(following), interval);
+        let held_back = starts((due + self.wait()).saturating_duration_since(following), interval);
+        let catch_up = interval.as_nanos().saturating_mul(u128::from(late.max(held_back)));
+        // Durations beyond 2^64 ns are centuries; the schedule need not be exact there.
+        self.next = Some(following + Duration::from_nanos(u64::try_from(catch_up).unwrap_or(u64::MAX)));
+        late
     }
+
+    /// What failed has changed: it is tried again, at once if the next start was held back.
+    pub fn forgive(&mut self, now: Instant) {
+        if self.backoff().is_some() && self.next.is_some() {
+            self.next = Some(now);
+        }
+        self.failures = 0;
+    }
+
+    /// From a start to the next one.
+    fn wait(&self) -> Duration {
+        let interval = self.interval();
+        let doublings = self.failures.saturating_sub(1).min(31);
+        interval.saturating_mul(1 << doublings).min(self.backoff_max.max(interval))
+    }
+
+    fn interval(&self) -> Duration {
+        match self.rhythm {
+            Rhythm::Once => ONCE_RETRY,
+            Rhythm::Every(interval) => interval,
+        }
+    }
+}
+
+/// How many starts of a grid lie in `time`, its end included if it is one.
+fn starts(time: Duration, interval: Duration) -> u64 {
+    u64::try_from(time.as_nanos().div_ceil(interval.as_nanos())).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -66,52 +113,103 @@ mod tests {
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn every_second(start: Instant) -> Schedule {
+        Schedule::new(Rhythm::Every(SECOND), MINUTE, start)
+    }
 
     #[test]
     fn starts_lie_on_a_grid_and_the_first_is_at_once() {
         let start = Instant::now();
-        let mut schedule = Schedule::new(Rhythm::Every(SECOND), start);
+        let mut schedule = every_second(start);
         assert_eq!(schedule.next_start(), Some(start));
-        assert_eq!(schedule.run_ended(start + SECOND / 10), 0);
+        assert_eq!(schedule.run_ended(Turnout::Ran, start + SECOND / 10), 0);
         assert_eq!(schedule.next_start(), Some(start + SECOND));
-        assert_eq!(schedule.run_ended(start + SECOND * 3 / 2), 0);
+        assert_eq!(schedule.run_ended(Turnout::Ran, start + SECOND * 3 / 2), 0);
         assert_eq!(schedule.next_start(), Some(start + 2 * SECOND));
     }
 
     #[test]
     fn starts_that_find_a_run_going_are_skipped_and_counted() {
         let start = Instant::now();
-        let mut schedule = Schedule::new(Rhythm::Every(SECOND), start);
-        assert_eq!(schedule.run_ended(start + SECOND * 35 / 10), 3);
+        let mut schedule = every_second(start);
+        assert_eq!(schedule.run_ended(Turnout::Ran, start + SECOND * 35 / 10), 3);
         assert_eq!(schedule.next_start(), Some(start + 4 * SECOND));
         // A run that ends exactly at the next start doesn't stand in its way.
-        assert_eq!(schedule.run_ended(start + 5 * SECOND), 0);
+        assert_eq!(schedule.run_ended(Turnout::Ran, start + 5 * SECOND), 0);
         assert_eq!(schedule.next_start(), Some(start + 5 * SECOND));
     }
 
     #[test]
     fn once_is_once() {
         let start = Instant::now();
-        let mut schedule = Schedule::new(Rhythm::Once, start);
+        let mut schedule = Schedule::new(Rhythm::Once, MINUTE, start);
         assert_eq!(schedule.next_start(), Some(start));
-        assert_eq!(schedule.run_ended(start + SECOND), 0);
+        assert_eq!(schedule.run_ended(Turnout::Ran, start + SECOND), 0);
         assert_eq!(schedule.next_start(), None);
     }
 
     #[test]
     fn one_run_that_could_not_begin_is_still_wanted() {
         let start = Instant::now();
-        let mut schedule = Schedule::new(Rhythm::Once, start);
-        schedule.run_not_possible(start);
+        let mut schedule = Schedule::new(Rhythm::Once, MINUTE, start);
+        schedule.run_ended(Turnout::NoGuest, start);
         assert_eq!(schedule.next_start(), Some(start + SECOND));
+    }
+
+    #[test]
+    fn a_guest_that_fails_again_and_again_is_started_less_often() {
+        let mut start = Instant::now();
+        let mut schedule = every_second(start);
+        let mut waits = Vec::new();
+        for _ in 0..9 {
+            assert_eq!(schedule.run_ended(Turnout::Failed, start + SECOND / 100), 0);
+            let next = schedule.next_start().unwrap();
+            waits.push((next - start).as_secs());
+            start = next;
+        }
+        assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
+        assert_eq!(schedule.backoff(), Some(MINUTE));
+        schedule.run_ended(Turnout::Ran, start + SECOND / 100);
+        assert_eq!((schedule.next_start(), schedule.backoff()), (Some(start + SECOND), None));
+    }
+
+    #[test]
+    fn an_interval_above_the_limit_stays_what_it_is() {
+        let start = Instant::now();
+        let mut schedule = Schedule::new(Rhythm::Every(2 * MINUTE), MINUTE, start);
+        schedule.run_ended(Turnout::Failed, start);
+        schedule.run_ended(Turnout::Failed, start + 2 * MINUTE);
+        assert_eq!((schedule.next_start(), schedule.backoff()), (Some(start + 4 * MINUTE), None));
+    }
+
+    #[test]
+    fn what_has_changed_is_tried_at_once() {
+        let start = Instant::now();
+        let mut schedule = every_second(start);
+        schedule.forgive(start);
+        for _ in 0..5 {
+            schedule.run_ended(Turnout::NoGuest, start);
+        }
+        schedule.forgive(start + SECOND / 2);
+        assert_eq!((schedule.next_start(), schedule.backoff()), (Some(start + SECOND / 2), None));
+    }
+
+    #[test]
+    fn one_run_that_failed_is_not_wanted_again() {
+        let start = Instant::now();
+        let mut schedule = Schedule::new(Rhythm::Once, MINUTE, start);
+        schedule.run_ended(Turnout::Failed, start);
+        assert_eq!(schedule.next_start(), None);
     }
 
     #[test]
     fn the_shortest_interval_and_the_longest_run_do_not_overflow() {
         let start = Instant::now();
-        let mut schedule = Schedule::new(Rhythm::Every(Duration::from_nanos(1)), start);
+        let mut schedule = Schedule::new(Rhythm::Every(Duration::from_nanos(1)), MINUTE, start);
         let year = Duration::from_secs(365 * 24 * 3600);
-        assert!(schedule.run_ended(start + year) > 0);
+        assert!(schedule.run_ended(Turnout::Ran, start + year) > 0);
         assert!(schedule.next_start() >= Some(start + year));
     }
 }

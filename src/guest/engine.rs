@@ -1,7 +1,7 @@
 //! wasmtime's engine, and the ticker that keeps a busy guest interruptible.
 //!
 //! One engine serves all inputs of the process; a second one exists only while inputs ask for different
-//! stack sizes, which wasmtime fixes per engine.
+//! stack sizes or some for `fuel`, which wasmtime fixes per engine.
 //!
 //! **Traps without signals.** wasmtime usually catches a guest's bad access with a signal handler of its
 //! own. Fluent Bit re-installs its handlers on every SIGHUP and SIGCONT, after which such an access would
@@ -15,15 +15,21 @@ use std::future::Future;
 use std::num::NonZeroUsize;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use wasmtime::{Config, Engine, Linker};
+use wasmtime::{Engine, Linker, ModuleVersionStrategy, Store, component};
 
-use super::p1;
 use super::sandbox::State;
+use super::{component as components, p1};
+use crate::config::Config;
+
+/// What compiled code must have been made by to be run here. wasmtime itself would take code of any release
+/// of its line; but a later one may have been made because of what the compiler of an earlier one did.
+pub const VERSION: &str =
+    concat!("exec-wasi ", env!("CARGO_PKG_VERSION"), ", wasmtime ", env!("EXEC_WASI_WASMTIME_VERSION"));
 
 /// Longest time a computing guest goes on before it looks whether it should stop.
 const TICK: Duration = Duration::from_millis(10);
@@ -39,35 +45,75 @@ pub struct GuestEngine {
     pub engine: Engine,
     /// The functions core modules may import.
     pub linker: Linker<State>,
-    stack_bytes: usize,
+    /// The functions components may import, once there is one.
+    component_linker: OnceLock<component::Linker<components::State>>,
+    traits: Traits,
     ticker: Ticker,
+}
+
+/// What wasmtime fixes per engine and inputs may want differently.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Traits {
+    /// The guest's stack.
+    pub stack_bytes: usize,
+    /// Instructions are counted.
+    pub counts_fuel: bool,
+}
+
+impl Default for Traits {
+    /// Without options.
+    fn default() -> Self {
+        Self { stack_bytes: 1_000_000, counts_fuel: false }
+    }
 }
 
 static ENGINES: Mutex<Vec<Weak<GuestEngine>>> = Mutex::new(Vec::new());
 
 impl GuestEngine {
-    /// The process's engine for guests with a stack of `stack_bytes`; made when first asked for, and gone
-    /// when the last input that uses it is.
+    /// The process's engine for guests of this kind; made when first asked for, and gone when the last
+    /// input that uses it is.
     ///
     /// # Errors
     /// When wasmtime refuses the settings on this machine, or no thread can be started.
-    pub fn shared(stack_bytes: usize) -> wasmtime::Result<Arc<Self>> {
+    pub fn shared(traits: Traits) -> wasmtime::Result<Arc<Self>> {
         // Only pushes and removals happen under the lock.
         let mut engines = ENGINES.lock().unwrap_or_else(PoisonError::into_inner);
         engines.retain(|engine| engine.strong_count() > 0);
-        let known = engines.iter().filter_map(Weak::upgrade).find(|known| known.stack_bytes == stack_bytes);
+        let known = engines.iter().filter_map(Weak::upgrade).find(|known| known.traits == traits);
         if let Some(known) = known {
             return Ok(known);
         }
-        let engine = Engine::new(&settings(stack_bytes))?;
+        let engine = Engine::new(&settings(traits)?)?;
         let made = Arc::new(Self {
             linker: p1::linker(&engine)?,
+            component_linker: OnceLock::new(),
             ticker: Ticker::start(engine.clone())?,
             engine,
-            stack_bytes,
+            traits,
         });
         engines.push(Arc::downgrade(&made));
         Ok(made)
+    }
+
+    /// The functions components may import.
+    ///
+    /// # Errors
+    /// Only if wasmtime-wasi defined a name twice.
+    pub fn component_linker(&self) -> wasmtime::Result<&component::Linker<components::State>> {
+        if let Some(linker) = self.component_linker.get() {
+            return Ok(linker);
+        }
+        let linker = components::linker(&self.engine)?;
+        Ok(self.component_linker.get_or_init(|| linker))
+    }
+
+    /// Makes a run end at its `fuel`, and give way at every tick.
+    pub fn bound<T: 'static>(&self, store: &mut Store<T>, config: &Config) {
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_async_yield_and_update(1);
+        if let Some(fuel) = config.fuel {
+            store.set_fuel(fuel).expect("an engine for a config with fuel counts it");
+        }
     }
 
     /// Runs a guest's future so that it can be interrupted whenever it computes.
@@ -76,18 +122,25 @@ impl GuestEngine {
     }
 }
 
-fn settings(stack_bytes: usize) -> Config {
-    let mut config = Config::new();
+/// All that decides what code is compiled, and what code is taken: the cache and precompiled files hold
+/// what these settings made, and wasmtime refuses the rest.
+fn settings(traits: Traits) -> wasmtime::Result<wasmtime::Config> {
+    let mut config = wasmtime::Config::new();
     config
+        .module_version(ModuleVersionStrategy::Custom(VERSION.to_owned()))?
         .signals_based_traps(false)
         .epoch_interruption(true)
-        .max_wasm_stack(stack_bytes)
-        .async_stack_size(stack_bytes + HOST_STACK_BYTES)
+        .consume_fuel(traits.counts_fuel)
+        .max_wasm_stack(traits.stack_bytes)
+        .async_stack_size(traits.stack_bytes + HOST_STACK_BYTES)
         // One guest is one future; nothing runs beside it in its store.
         .concurrency_support(false)
         // Enough to see through a recursion to who began it.
-        .wasm_backtrace_max_frames(NonZeroUsize::new(50));
-    config
+        .wasm_backtrace_max_frames(NonZeroUsize::new(50))
+        // wasmtime finds its way through frames without the tables a debugger would need; and with them,
+        // all of the host would meet our guests in its list of things to unwind.
+        .native_unwind_info(false);
+    Ok(config)
 }
 
 /// A guest's future; see [`GuestEngine::interruptible`].
@@ -187,11 +240,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn inputs_with_the_same_stack_share_an_engine() {
-        let one = GuestEngine::shared(1_000_000).unwrap();
-        let two = GuestEngine::shared(1_000_000).unwrap();
-        let other = GuestEngine::shared(2_000_000).unwrap();
+    fn inputs_of_the_same_kind_share_an_engine() {
+        let plain = Traits::default();
+        let one = GuestEngine::shared(plain).unwrap();
+        let two = GuestEngine::shared(plain).unwrap();
         assert!(Arc::ptr_eq(&one, &two));
-        assert!(!Arc::ptr_eq(&one, &other));
+        for other in [Traits { stack_bytes: 2_000_000, ..plain }, Traits { counts_fuel: true, ..plain }] {
+            assert!(!Arc::ptr_eq(&one, &GuestEngine::shared(other).unwrap()));
+        }
     }
 }

@@ -7,6 +7,8 @@ const MAX_TABLE_ELEMENTS: usize = 1_000_000;
 /// A WASI program has one memory; proposals allow a few more.
 const MAX_MEMORIES: usize = 16;
 const MAX_TABLES: usize = 16;
+/// Components have a handful: the program, adapters, shared libraries.
+const MAX_COMPONENT_INSTANCES: usize = 1000;
 
 /// The limits of one run, and what was refused because of them.
 #[derive(Debug)]
@@ -14,6 +16,7 @@ pub struct Limits {
     memory_limit_bytes: usize,
     memory_bytes: usize,
     table_elements: usize,
+    max_instances: usize,
     /// A memory was refused to grow.
     pub memory_refused: bool,
     /// A table was refused to grow.
@@ -21,9 +24,19 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// At most `memory_limit_bytes` in all linear memories together.
-    pub fn new(memory_limit_bytes: u64) -> Self {
+    /// For a core module, with at most `memory_limit_bytes` in all linear memories together.
+    pub fn of_module(memory_limit_bytes: u64) -> Self {
+        Self::new(memory_limit_bytes, 1)
+    }
+
+    /// The same for a component, which is made of several modules.
+    pub fn of_component(memory_limit_bytes: u64) -> Self {
+        Self::new(memory_limit_bytes, MAX_COMPONENT_INSTANCES)
+    }
+
+    fn new(memory_limit_bytes: u64, max_instances: usize) -> Self {
         Self {
+            max_instances,
             memory_limit_bytes: usize::try_from(memory_limit_bytes).unwrap_or(usize::MAX),
             memory_bytes: 0,
             table_elements: 0,
@@ -67,7 +80,7 @@ impl ResourceLimiter for Limits {
     }
 
     fn instances(&self) -> usize {
-        1
+        self.max_instances
     }
 
     fn tables(&self) -> usize {
@@ -85,7 +98,7 @@ mod tests {
 
     #[test]
     fn all_memories_together_stay_within_the_limit() {
-        let mut limits = Limits::new(1000);
+        let mut limits = Limits::of_module(1000);
         assert!(limits.memory_growing(0, 600, None).unwrap());
         assert!(limits.memory_growing(0, 400, None).unwrap());
         assert!(!limits.memory_refused);
@@ -98,7 +111,7 @@ mod tests {
 
     #[test]
     fn tables_are_bounded_too() {
-        let mut limits = Limits::new(1000);
+        let mut limits = Limits::of_module(1000);
         assert!(limits.table_growing(0, MAX_TABLE_ELEMENTS, None).unwrap());
         assert!(!limits.table_growing(0, 1, None).unwrap());
         assert!(limits.table_refused);

@@ -1,15 +1,24 @@
 //! Running WASI programs. Knows wasmtime and nothing of Fluent Bit.
 //!
 //! The rest of the crate sees [`runner::Runner`]: a thread that starts a program when the schedule says so
-//! and turns what it prints into records in the pipe.
+//! and turns what it prints into records in the pipe; and [`precompile`], which makes files for it.
 
+mod backtrace;
+mod cache;
+mod compiler;
+mod component;
 mod engine;
+mod env_file;
 mod limits;
-mod notes;
+mod load;
+#[allow(unsafe_code, reason = "native code is loaded, and only here")]
+mod native;
 mod outcome;
 mod p1;
-mod p1_calls;
+pub mod precompile;
 mod program;
+mod rarely;
 pub mod runner;
 mod sandbox;
+mod state_dir;
 mod stdio;

@@ -1,9 +1,9 @@
-//! From a file to a compiled program, and noticing when the file changes.
+//! One input's program: the file, what it holds, and noticing when that changes.
 //!
 //! A file is looked at before every run, by its metadata only; it is read again when those have changed,
-//! and compiled again when its content has. Compiled programs are shared by content: two inputs with the
-//! same program, even from different files, compile it once. Compiling takes from milliseconds to half a
-//! minute, so it happens on threads of its own, which end with it.
+//! and loaded again when its content has. Loaded programs are shared by content: two inputs with the same
+//! program, even from different files, load it once. Loading takes from milliseconds to half a minute, so
+//! it happens on a thread of its own, which ends with it.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -12,31 +12,33 @@ use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::{Duration, Instant};
 
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
 use tokio::sync::{OnceCell, oneshot};
-use wasmtime::{ExternType, InstancePre, Module};
+use wasmtime::InstancePre;
+use wasmtime_wasi::p2::bindings::CommandPre;
 
+use super::cache::{Digest, InputCache};
+use super::component;
 use super::engine::GuestEngine;
-use super::outcome::causes;
+use super::load::{Failure, Load, recognise};
+use super::native::Trust;
 use super::sandbox::State;
-use crate::event::Event;
+use crate::config::Config;
 use crate::pipe::Pipe;
 
-/// A program from this size on is worth a log line when it is compiled: it takes a moment.
-const WORTH_MENTIONING_BYTES: usize = 1_000_000;
+/// Read at a time: a program may have tens of megabytes, and with a cache only its digest is needed.
+const CHUNK_BYTES: usize = 64 * 1024;
 
 /// Far more than any program has; a file beyond it is a mistake.
 const MAX_PROGRAM_BYTES: u64 = 500_000_000;
-
-/// By so much of it, a program is recognised as one.
-const HEAD_BYTES: u64 = 64 * 1024;
 
 /// Something that can be run.
 pub enum Program {
     /// A core module of WASI 0.1.
     Module(InstancePre<State>),
+    /// A component of WASI 0.2.
+    Component(CommandPre<component::State>),
 }
 
 /// Why a file is no program; a clause that begins with the file.
@@ -71,67 +73,124 @@ impl Stamp {
     }
 }
 
-type Compiled = Result<Arc<Program>, String>;
+/// What a program's file held when it was read.
+#[derive(Clone, Copy, Debug)]
+pub struct Scan {
+    stamp: Stamp,
+    /// Of the whole content.
+    pub digest: Digest,
+    /// As many bytes as were read.
+    pub size_bytes: usize,
+    /// The first bytes; zero where the file has fewer.
+    head: [u8; 8],
+}
 
-/// A program that is, or is being, compiled; whoever needs it first does it.
+impl Scan {
+    /// Whether the file claims to be native code of wasmtime's: an ELF image of its own kind
+    /// (`ELFOSABI_WASMTIME`).
+    pub fn is_precompiled(&self) -> bool {
+        is_precompiled(&self.head)
+    }
+}
+
+/// As [`Scan::is_precompiled`], by the first bytes.
+pub fn is_precompiled(content: &[u8]) -> bool {
+    content.starts_with(b"\x7fELF") && content.get(7) == Some(&200)
+}
+
+type Loaded = Result<Arc<Program>, String>;
+
+/// A program that is, or is being, loaded; whoever needs it first does it.
 #[derive(Default)]
-struct Slot(OnceCell<Compiled>);
+struct Slot(OnceCell<Loaded>);
 
-/// Content and engine.
-type Key = ([u8; 32], usize);
+/// Content, engine, and whether native code is trusted.
+type Key = (Digest, usize, bool);
 
 static PROGRAMS: Mutex<Option<HashMap<Key, Weak<Slot>>>> = Mutex::new(None);
 
 /// The program of one input, kept up to date with its file.
 pub struct ProgramFile {
     path: PathBuf,
+    trust: Option<Trust>,
+    cache: Arc<InputCache>,
+    /// The file as it was last looked at; `None` if it wasn't there.
+    seen: Option<Stamp>,
     /// The file as it was last read, and what it held.
-    last: Option<(Stamp, Arc<Slot>)>,
+    last: Option<(Scan, Arc<Slot>)>,
 }
 
 impl ProgramFile {
-    /// The program in the file at `path`; nothing is opened yet.
-    pub fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), last: None }
+    /// The program that an input's options name; nothing is opened yet.
+    pub fn new(config: &Config) -> Self {
+        Self {
+            path: config.program.clone(),
+            trust: Trust::of_option(config.precompiled),
+            cache: Arc::new(InputCache::new(config.cache.clone())),
+            seen: None,
+            last: None,
+        }
     }
 
-    /// The program as the file holds it now. Waits while it is compiled.
+    /// The program as the file holds it now. Waits while it is loaded.
     ///
     /// # Errors
     /// When the file can't be read, or holds no program that can run here.
     pub async fn current(
         &mut self,
         engine: &Arc<GuestEngine>,
-        pipe: &Pipe,
+        pipe: &Arc<Pipe>,
     ) -> Result<Arc<Program>, LoadError> {
-        let slot = match self.refresh(engine) {
-            Ok(slot) => slot,
+        let (scan, slot) = match self.refresh(engine) {
+            Ok(found) => found,
             Err(error) => return Err(self.error(&error.to_string())),
         };
-        let (slot, content) = slot;
-        let compiled = slot.0.get_or_init(|| async {
-            // A slot that is empty was either filled with this content just now, or its compilation was
-            // given up half-way by an input that stopped; then the file is read once more.
-            match content.map_or_else(|| read(&self.path).map(|(_, content)| content), Ok) {
-                Ok(content) => compile(engine, &self.path, content, pipe).await,
-                Err(error) => Err(error.to_string()),
+        let load = || async {
+            let load = Load {
+                engine: Arc::clone(engine),
+                path: self.path.clone(),
+                scan,
+                trust: self.trust,
+                cache: Arc::clone(&self.cache),
+                pipe: Arc::clone(pipe),
+            };
+            match on_a_thread(load).await {
+                Ok(program) => Ok(Ok(Arc::new(program))),
+                Err(Failure::NoProgram(reason)) => Ok(Err(reason)),
+                Err(Failure::Passing(reason)) => Err(reason),
             }
+        };
+        let loaded = slot.0.get_or_try_init(load).await.cloned().unwrap_or_else(|passing| {
+            // Nothing was learned about this content, so the file is read again the next time.
+            self.last = None;
+            Err(passing)
         });
-        compiled.await.clone().map_err(|reason| self.error(&reason))
+        loaded.map_err(|reason| self.error(&reason))
     }
 
-    /// The slot for what the file holds now, and its content if it was just read.
-    fn refresh(&mut self, engine: &GuestEngine) -> io::Result<(Arc<Slot>, Option<Vec<u8>>)> {
-        let stamp = Stamp::of(&std::fs::metadata(&self.path)?);
-        if let Some((last, slot)) = &self.last
-            && *last == stamp
+    /// What the file holds now, and its slot.
+    fn refresh(&mut self, engine: &GuestEngine) -> io::Result<(Scan, Arc<Slot>)> {
+        let stamp = self.look();
+        self.seen = stamp.as_ref().ok().copied();
+        let stamp = stamp?;
+        if let Some((scan, slot)) = &self.last
+            && scan.stamp == stamp
         {
-            return Ok((Arc::clone(slot), None));
+            return Ok((*scan, Arc::clone(slot)));
         }
-        let (stamp, content) = read(&self.path)?;
-        let slot = slot_for(&content, engine);
-        self.last = Some((stamp, Arc::clone(&slot)));
-        Ok((slot, Some(content)))
+        let scan = scan(&self.path)?;
+        let slot = slot_for(&scan.digest, engine, self.trust.is_some());
+        self.last = Some((scan, Arc::clone(&slot)));
+        Ok((scan, slot))
+    }
+
+    /// Whether the file is another than when [`current`](Self::current) last looked at it.
+    pub fn has_changed(&self) -> bool {
+        self.look().ok() != self.seen
+    }
+
+    fn look(&self) -> io::Result<Stamp> {
+        Ok(Stamp::of(&std::fs::metadata(&self.path)?))
     }
 
     fn error(&self, reason: &str) -> LoadError {
@@ -139,35 +198,77 @@ impl ProgramFile {
     }
 }
 
-/// Reads a whole file, and its stamp from before. A write that comes during the read changes the stamp, so
-/// the next look sees it.
-fn read(path: &Path) -> io::Result<(Stamp, Vec<u8>)> {
+/// Loads without blocking the caller. When nobody waits any more, since the input has stopped meanwhile,
+/// the thread ends by itself, and what it compiled is in the cache.
+async fn on_a_thread(load: Load) -> Result<Program, Failure> {
+    let (done, result) = oneshot::channel();
+    let thread = std::thread::Builder::new().name("exec_wasi-load".into()).spawn(move || {
+        let _ = done.send(load.program());
+    });
+    thread.map_err(|error| Failure::Passing(format!("no thread to load it: {error}")))?;
+    result.await.unwrap_or_else(|_| Err(Failure::NoProgram("the compiler panicked".into())))
+}
+
+/// Reads a whole file for its digest, and its stamp from before. A write that comes during the read
+/// changes the stamp, so the next look sees it.
+fn scan(path: &Path) -> io::Result<Scan> {
+    let (mut file, metadata) = open(path)?;
+    let mut digest = Sha256::new();
+    let mut chunk = vec![0; CHUNK_BYTES];
+    let (mut size_bytes, mut head) = (0, Vec::new());
+    loop {
+        let read = match file.read(&mut chunk) {
+            Ok(0) => break,
+            Ok(read) => &chunk[..read],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        // The rest of something else, a log or a disk image, is of no use.
+        if size_bytes == 0 && !is_precompiled(read) {
+            recognise(read).map_err(io::Error::other)?;
+        }
+        digest.update(read);
+        size_bytes += read.len();
+        head.extend(read.iter().take(8_usize.saturating_sub(head.len())));
+    }
+    head.resize(8, 0);
+    let head = head.try_into().expect("eight bytes");
+    Ok(Scan { stamp: Stamp::of(&metadata), digest: digest.finalize().into(), size_bytes, head })
+}
+
+/// The whole content of the file at `path`, if it is one.
+///
+/// # Errors
+/// When it isn't a regular file, or can't be read.
+pub fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let (file, _) = open(path)?;
+    let mut content = Vec::new();
+    // It may be growing; a part of it is no program.
+    file.take(MAX_PROGRAM_BYTES).read_to_end(&mut content)?;
+    Ok(content)
+}
+
+fn open(path: &Path) -> io::Result<(File, Metadata)> {
     // Without NONBLOCK, opening a named pipe would wait for a writer.
-    let mut file: File = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    let file: File = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
     let metadata = file.metadata()?;
     if !metadata.is_file() {
         let what = if metadata.is_dir() { "a directory" } else { "not a regular file" };
         return Err(io::Error::other(format!("it is {what}")));
     }
-    let mut content = Vec::new();
-    file.by_ref().take(HEAD_BYTES).read_to_end(&mut content)?;
-    // The rest of something else, a log or a disk image, is of no use and may not fit in memory.
-    if recognise(&content).is_ok() {
-        let too_large = || io::Error::other(format!("it is larger than {MAX_PROGRAM_BYTES} bytes"));
-        if metadata.len() > MAX_PROGRAM_BYTES {
-            return Err(too_large());
-        }
-        // It may be growing.
-        file.take(MAX_PROGRAM_BYTES + 1 - HEAD_BYTES).read_to_end(&mut content)?;
-        if content.len() as u64 > MAX_PROGRAM_BYTES {
-            return Err(too_large());
-        }
+    if metadata.len() > MAX_PROGRAM_BYTES {
+        return Err(io::Error::other(format!("it is larger than {MAX_PROGRAM_BYTES} bytes")));
     }
-    Ok((Stamp::of(&metadata), content))
+    Ok((file, metadata))
 }
 
-fn slot_for(content: &[u8], engine: &GuestEngine) -> Arc<Slot> {
-    let key: Key = (Sha256::digest(content).into(), std::ptr::from_ref(engine).addr());
+/// What tells this content from any other.
+pub fn digest(content: &[u8]) -> Digest {
+    Sha256::digest(content).into()
+}
+
+fn slot_for(digest: &Digest, engine: &GuestEngine, trusted: bool) -> Arc<Slot> {
+    let key: Key = (*digest, std::ptr::from_ref(engine).addr(), trusted);
     // Only look-ups and insertions happen under the lock.
     let mut programs = PROGRAMS.lock().unwrap_or_else(PoisonError::into_inner);
     let programs = programs.get_or_insert_default();
@@ -180,121 +281,36 @@ fn slot_for(content: &[u8], engine: &GuestEngine) -> Arc<Slot> {
     slot
 }
 
-/// Compiles on threads of its own, and waits for them without blocking.
-async fn compile(engine: &Arc<GuestEngine>, path: &Path, content: Vec<u8>, pipe: &Pipe) -> Compiled {
-    let program = path.display().to_string();
-    let mentioned = content.len() >= WORTH_MENTIONING_BYTES;
-    if mentioned {
-        pipe.post(Event::Compiling { program: program.clone(), size_bytes: content.len() });
-    }
-    let begun = Instant::now();
-    let (done, result) = oneshot::channel();
-    let engine = Arc::clone(engine);
-    let thread = std::thread::Builder::new().name("exec_wasi-compile".into()).spawn(move || {
-        // Nobody waits any more when the input has stopped meanwhile.
-        let _ = done.send(build(&engine, &content));
-    });
-    thread.map_err(|error| format!("no thread to compile it: {error}"))?;
-    let compiled = result.await.unwrap_or_else(|_| Err("the compiler panicked".into()))?;
-    if mentioned {
-        let took: Duration = begun.elapsed();
-        pipe.post(Event::Compiled { program, took });
-    }
-    Ok(Arc::new(compiled))
-}
-
-/// Decides once what the bytes are, and makes it ready to run.
-fn build(engine: &GuestEngine, content: &[u8]) -> Result<Program, String> {
-    recognise(content)?;
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    // wasmtime compiles functions in parallel on the pool it finds itself in. Its own global one would
-    // keep a thread per core inside the agent for ever; this one ends here.
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .thread_name(|number| format!("exec_wasi-comp{number}"))
-        .build()
-        .map_err(|error| format!("no threads to compile it: {error}"))?;
-    let module = pool
-        .install(|| Module::new(&engine.engine, content))
-        .map_err(|error| format!("it is not a valid WebAssembly module: {}", causes(&error)))?;
-    check_start(&module)?;
-    let module = engine
-        .linker
-        .instantiate_pre(&module)
-        .map_err(|error| format!("it asks for what WASI 0.1 does not have: {}", causes(&error)))?;
-    Ok(Program::Module(module))
-}
-
-/// The first bytes tell a module, a component, text and everything else apart.
-fn recognise(content: &[u8]) -> Result<(), String> {
-    match content {
-        [] => Err("the file is empty".into()),
-        [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => Ok(()),
-        [0, b'a', b's', b'm', 0x0d, 0, 1, 0, ..] => {
-            Err("it is a component (WASI 0.2 or later); this plugin runs core modules (WASI 0.1)".into())
-        }
-        [0, b'a', b's', b'm', ..] => Err("it is cut off or of an unknown WebAssembly version".into()),
-        text if matches!(text.trim_ascii_start(), [b'(' | b';', ..]) => Ok(()),
-        _ => Err("it is no WebAssembly: neither binary (.wasm) nor text (.wat)".into()),
-    }
-}
-
-fn check_start(module: &Module) -> Result<(), String> {
-    match module.get_export("_start") {
-        Some(ExternType::Func(start)) if start.params().len() == 0 && start.results().len() == 0 => Ok(()),
-        Some(_) => Err("its export \"_start\" is not a function without parameters and results".into()),
-        None if module.get_export("_initialize").is_some() => Err(
-            "it has no function \"_start\" but \"_initialize\": it was built as a library (reactor), not as a program (command)".into(),
-        ),
-        None => Err("it has no function \"_start\": it was built as a library, not as a program".into()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::guest::engine::Traits;
 
     #[test]
-    fn the_first_bytes_tell_what_a_file_is() {
-        for module in [&b"\0asm\x01\0\0\0"[..], b"(module)", b"\n ;; text\n(module)"] {
-            assert_eq!(recognise(module), Ok(()));
-        }
-        for (bytes, reason) in [
-            (&b""[..], "empty"),
-            (b"\0asm", "cut off"),
-            (b"\0asm\x02\0\0\0", "unknown WebAssembly version"),
-            (b"\0asm\x0d\0\x01\0", "component"),
-            (b"\x7fELF", "no WebAssembly"),
-            (b"#!/bin/sh", "no WebAssembly"),
-        ] {
-            assert!(recognise(bytes).unwrap_err().contains(reason), "{reason}");
-        }
-    }
-
-    #[test]
-    fn what_can_not_run_is_refused_with_the_reason() {
-        let engine = GuestEngine::shared(1_000_000).unwrap();
-        let start = "(func (export \"_start\"))";
-        for (text, reason) in [
-            ("(module".to_owned(), "not a valid WebAssembly module"),
-            ("(module)".to_owned(), "built as a library, not"),
-            ("(module (func (export \"_initialize\")))".to_owned(), "reactor"),
-            ("(module (func (export \"_start\") (param i32)))".to_owned(), "without parameters"),
-            ("(module (memory (export \"_start\") 1))".to_owned(), "without parameters"),
-            (format!("(module (import \"env\" \"f\" (func)) {start})"), "env::f"),
-            (format!("(module (memory 1 1 shared) {start})"), "not a valid"),
-        ] {
-            let error = build(&engine, text.as_bytes()).err().expect(&text);
-            assert!(error.contains(reason), "{text}: {error}");
-        }
-        assert!(build(&engine, format!("(module {start})").as_bytes()).is_ok());
-    }
-
-    #[test]
-    fn the_same_content_is_the_same_program() {
-        let engine = GuestEngine::shared(1_000_000).unwrap();
-        let (one, two) = (slot_for(b"a", &engine), slot_for(b"a", &engine));
+    fn the_same_content_is_the_same_program_to_those_who_trust_it_alike() {
+        let engine = GuestEngine::shared(Traits::default()).unwrap();
+        let [a, b] = [digest(b"a"), digest(b"b")];
+        let (one, two) = (slot_for(&a, &engine, false), slot_for(&a, &engine, false));
         assert!(Arc::ptr_eq(&one, &two));
-        assert!(!Arc::ptr_eq(&one, &slot_for(b"b", &engine)));
+        assert!(!Arc::ptr_eq(&one, &slot_for(&b, &engine, false)));
+        assert!(!Arc::ptr_eq(&one, &slot_for(&a, &engine, true)));
+    }
+
+    #[test]
+    fn a_scan_sees_all_of_a_file_and_what_it_claims_to_be() {
+        let path = std::env::temp_dir().join(format!("exec-wasi-scan-{}", std::process::id()));
+        let native = [b"\x7fELF\x02\x01\x01\xc8".as_slice(), &[7; 3 * CHUNK_BYTES]].concat();
+        let text = [b"(module)".as_slice(), &[b' '; 3 * CHUNK_BYTES]].concat();
+        for (content, precompiled) in [(&native[..], true), (&text, false), (b"", false)] {
+            std::fs::write(&path, content).unwrap();
+            let scan = scan(&path).unwrap();
+            assert_eq!(scan.digest, digest(content));
+            assert_eq!((scan.size_bytes, scan.is_precompiled()), (content.len(), precompiled));
+        }
+        for content in [&native[..7], &native[1..], b"\0asm"] {
+            std::fs::write(&path, content).unwrap();
+            assert!(scan(&path).is_err());
+        }
+        std::fs::remove_file(&path).unwrap();
     }
 }

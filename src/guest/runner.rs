@@ -2,6 +2,8 @@
 //!
 //! One thread per input, with a small executor that only this thread drives. Everything that can take
 //! time is a future on it, so one `select!` ends a guest that computes, sleeps or waits for the engine.
+//! File access of the guest is made on a few further threads, since it can take for ever as well (a named
+//! pipe that nobody writes to, a server that is gone) and can't be interrupted.
 //! The thread ends by itself after a single run (option `oneshot`), or when it is cancelled.
 
 use std::future::Future;
@@ -13,22 +15,31 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::engine::GuestEngine;
-use super::notes::Notes;
-use super::outcome::{Outcome, causes};
-use super::p1;
+use super::component;
+use super::engine::{GuestEngine, Traits};
+use super::outcome::{EXIT_NOT_STARTED, Outcome, causes};
+use super::p1::{self, OpenFiles};
 use super::program::{LoadError, Program, ProgramFile};
+use super::rarely::{Rarely, TELL_EVERY};
 use super::sandbox::State;
+use super::state_dir::StateDir;
 use super::stdio::Streams;
-use crate::config::Config;
+use crate::config::{AfterRun, Config};
 use crate::counters::Counters;
 use crate::event::{Event, Level};
 use crate::pipe::Pipe;
 use crate::record::encode::WireFormat;
-use crate::schedule::Schedule;
+use crate::schedule::{Schedule, Turnout};
 
-/// The same failure again is told again only this often.
-const REPEAT_FAILURE: Duration = Duration::from_secs(60);
+/// How often the program's file is looked at while a guest that failed waits for its next start.
+const LOOK_FOR_CHANGE: Duration = Duration::from_secs(1);
+/// Threads for a guest's file access. It makes one at a time; a further one is needed when the last run
+/// was stopped in the middle of one that takes for ever.
+const FILE_THREADS: usize = 4;
+/// How long a file access may go on when everything else has ended.
+const FILE_PATIENCE: Duration = Duration::from_millis(100);
+/// Exit code of the host after a defect of ours, where it is to have one.
+const EXIT_DEFECT: i32 = 70;
 
 /// What a runner works with.
 #[derive(Debug)]
@@ -64,12 +75,17 @@ impl Runner {
         let (cancel, cancelled) = oneshot::channel();
         let (end, ended) = mpsc::channel();
         let thread = std::thread::Builder::new().name(job.name.clone()).spawn(move || {
-            let pipe = Arc::clone(&job.pipe);
+            let (pipe, after_run) = (Arc::clone(&job.pipe), job.config.after_run);
             // A defect of ours must neither end the agent nor stay unsaid.
-            if catch_unwind(AssertUnwindSafe(|| run(job, cancelled))).is_err() {
+            let status = catch_unwind(AssertUnwindSafe(|| run(job, cancelled))).unwrap_or_else(|_| {
                 pipe.post(Event::RunnerFailed { what: "the guest's thread panicked".into() });
-            }
-            pipe.finish();
+                Some(EXIT_DEFECT)
+            });
+            pipe.finish(match after_run {
+                AfterRun::HostGoesOn => None,
+                AfterRun::HostStops => status.map(|_| 0),
+                AfterRun::HostStopsWithCode => status,
+            });
             drop(end);
         })?;
         Ok(Self { cancel: Some(cancel), cancelled: None, ended, thread: Some(thread) })
@@ -97,18 +113,28 @@ impl Runner {
     }
 }
 
-fn run(job: Job, cancelled: oneshot::Receiver<()>) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
-    let engine = GuestEngine::shared(usize::try_from(job.config.stack_bytes).unwrap_or(usize::MAX));
-    match (runtime, engine) {
-        (Ok(runtime), Ok(engine)) => runtime.block_on(Running::new(job, engine).run(cancelled)),
-        (Err(error), _) => fail(&job, &error.to_string()),
-        (_, Err(error)) => fail(&job, &causes(&error)),
-    }
-}
-
-fn fail(job: &Job, reason: &str) {
+/// Returns how the last run ended, as an exit code; `None` when it was cancelled.
+fn run(job: Job, cancelled: oneshot::Receiver<()>) -> Option<i32> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .max_blocking_threads(FILE_THREADS)
+        .thread_name("exec_wasi-file")
+        .build();
+    let engine = GuestEngine::shared(Traits {
+        stack_bytes: usize::try_from(job.config.stack_bytes).unwrap_or(usize::MAX),
+        counts_fuel: job.config.fuel.is_some(),
+    });
+    let reason = match (runtime, engine) {
+        (Ok(runtime), Ok(engine)) => {
+            let status = runtime.block_on(Running::new(job, engine).run(cancelled));
+            runtime.shutdown_timeout(FILE_PATIENCE);
+            return status;
+        }
+        (Err(error), _) => error.to_string(),
+        (_, Err(error)) => causes(&error),
+    };
     job.pipe.post(Event::RunnerFailed { what: format!("the WebAssembly runtime can't start: {reason}") });
+    Some(EXIT_DEFECT)
 }
 
 /// The state of a guest's thread.
@@ -118,74 +144,119 @@ struct Running {
     program: ProgramFile,
     schedule: Schedule,
     health: Health,
-    notes: Arc<Notes>,
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.notes.end();
-    }
+    streams: Arc<Streams>,
+    files_refused: Arc<Rarely>,
+    state_dir: Option<StateDir>,
 }
 
 impl Running {
     fn new(job: Job, engine: Arc<GuestEngine>) -> Self {
         Self {
-            program: ProgramFile::new(&job.config.program),
-            schedule: Schedule::new(job.config.rhythm, Instant::now()),
+            program: ProgramFile::new(&job.config),
+            schedule: Schedule::new(job.config.rhythm, job.config.backoff_max, Instant::now()),
             health: Health::default(),
-            notes: Arc::new(Notes::new(&job.pipe, &job.counters)),
+            streams: Arc::new(Streams::new(&job.config, job.wire, &job.pipe, &job.counters)),
+            files_refused: Arc::default(),
+            state_dir: None,
             engine,
             job,
         }
     }
 
-    async fn run(mut self, mut cancelled: oneshot::Receiver<()>) {
-        while let Some(start) = self.schedule.next_start() {
+    async fn run(mut self, mut cancelled: oneshot::Receiver<()>) -> Option<i32> {
+        let mut status = None;
+        while self.schedule.next_start().is_some() {
             tokio::select! {
                 biased;
-                _ = &mut cancelled => return,
-                () = tokio::time::sleep_until(start.into()) => {}
+                _ = &mut cancelled => return None,
+                () = self.next_start() => {}
             }
             let loaded = tokio::select! {
                 biased;
-                _ = &mut cancelled => return,
+                _ = &mut cancelled => return None,
                 loaded = self.program.current(&self.engine, &self.job.pipe) => loaded,
             };
             match loaded {
                 Ok(program) => {
                     let begun = Instant::now();
-                    let outcome = tokio::select! {
-                        biased;
-                        _ = &mut cancelled => None,
-                        outcome = self.run_once(&program) => Some(outcome),
+                    let outcome = match self.hold_state_dir() {
+                        Ok(()) => tokio::select! {
+                            biased;
+                            _ = &mut cancelled => None,
+                            outcome = self.run_once(&program) => Some(outcome),
+                        },
+                        Err(reason) => Some(Outcome::NotStarted { reason }),
                     };
-                    match outcome {
-                        Some(outcome) => self.run_ended(&outcome),
-                        None => {
-                            let after = begun.elapsed();
-                            return self.job.pipe.post(Event::RunStopped { after });
-                        }
-                    }
+                    let Some(outcome) = outcome else {
+                        self.tell(Some(Event::RunStopped { after: begun.elapsed() }));
+                        return None;
+                    };
+                    status = Some(outcome.exit_status());
+                    self.run_ended(&outcome);
                 }
-                Err(error) => self.not_loaded(&error),
+                Err(error) => {
+                    status = Some(EXIT_NOT_STARTED);
+                    self.not_loaded(&error);
+                }
+            }
+            if self.job.config.after_run != AfterRun::HostGoesOn {
+                break;
+            }
+        }
+        self.streams.end();
+        status
+    }
+
+    /// Makes sure that the input's own directory is there and nobody else's.
+    fn hold_state_dir(&mut self) -> Result<(), String> {
+        if let (None, Some(path)) = (&self.state_dir, &self.job.config.state_dir) {
+            self.state_dir = Some(StateDir::hold(path)?);
+        }
+        Ok(())
+    }
+
+    /// Waits for the next start. While it is held back because the guest failed, a change of the program's
+    /// file is a reason to start at once.
+    async fn next_start(&mut self) {
+        while let Some(start) = self.schedule.next_start() {
+            let now = Instant::now();
+            let held_back = self.schedule.backoff().is_some();
+            if held_back && self.program.has_changed() {
+                self.schedule.forgive(now);
+                return;
+            }
+            let look = if held_back { start.min(now + LOOK_FOR_CHANGE) } else { start };
+            tokio::time::sleep_until(look.into()).await;
+            if look == start {
+                return;
             }
         }
     }
 
     /// One run; whatever ends it, also being dropped, what the guest had written is handed over.
     fn run_once(&self, program: &Arc<Program>) -> impl Future<Output = Outcome> + use<> {
-        let (config, pipe) = (self.job.config.clone(), Arc::clone(&self.job.pipe));
-        let streams = Streams::new(&config, self.job.wire, &pipe, &self.notes);
+        let config = self.job.config.clone();
         let (engine, program) = (Arc::clone(&self.engine), Arc::clone(program));
+        let streams = EndRunOnDrop(Arc::clone(&self.streams));
+        let files = OpenFiles::new(
+            config.open_files_limit,
+            Arc::clone(&self.job.pipe),
+            Arc::clone(&self.files_refused),
+        );
         self.job.counters.runs.add(1);
         async move {
-            let streams = FinishOnDrop(streams);
-            let state = match State::granted(&config, streams.0.stdout.clone(), streams.0.stderr.clone()) {
-                Ok(state) => state,
-                Err(reason) => return Outcome::NotStarted { reason },
-            };
-            let guest = match &*program {
-                Program::Module(module) => p1::run(&engine, module, &config, state),
+            streams.0.begin_run();
+            let guest = async {
+                match &*program {
+                    Program::Module(module) => match State::granted(&config, &streams.0, files) {
+                        Ok(state) => p1::run(&engine, module, &config, state).await,
+                        Err(reason) => Outcome::NotStarted { reason },
+                    },
+                    Program::Component(command) => match component::State::granted(&config, &streams.0) {
+                        Ok(state) => component::run(&engine, command, &config, state).await,
+                        Err(reason) => Outcome::NotStarted { reason },
+                    },
+                }
             };
             let guest = engine.interruptible(guest);
             match config.timeout {
@@ -199,25 +270,25 @@ impl Running {
     }
 
     fn run_ended(&mut self, outcome: &Outcome) {
+        let skipped = self.schedule.run_ended(outcome.turnout(), Instant::now());
         let event = if outcome.is_success() {
             self.health.good()
         } else {
             self.job.counters.failed_runs.add(1);
-            self.health.bad(outcome.to_string(), outcome.level())
+            self.health.bad(outcome.to_string(), self.schedule.backoff(), outcome.level())
         };
         self.tell(event);
-        let ticks = self.schedule.run_ended(Instant::now());
-        if ticks > 0 {
-            self.job.counters.skipped_runs.add(ticks);
-            self.tell(Some(Event::TicksSkipped { ticks }));
+        if skipped > 0 {
+            self.job.counters.skipped_runs.add(skipped);
+            self.tell(Some(Event::TicksSkipped { ticks: skipped }));
         }
     }
 
     fn not_loaded(&mut self, error: &LoadError) {
         self.job.counters.failed_runs.add(1);
-        let event = self.health.bad(error.to_string(), Level::Error);
+        self.schedule.run_ended(Turnout::NoGuest, Instant::now());
+        let event = self.health.bad(error.to_string(), self.schedule.backoff(), Level::Error);
         self.tell(event);
-        self.schedule.run_not_possible(Instant::now());
     }
 
     fn tell(&self, event: Option<Event>) {
@@ -228,11 +299,11 @@ impl Running {
 }
 
 /// The end of a run, however it comes about.
-struct FinishOnDrop(Streams);
+struct EndRunOnDrop(Arc<Streams>);
 
-impl Drop for FinishOnDrop {
+impl Drop for EndRunOnDrop {
     fn drop(&mut self) {
-        self.0.finish();
+        self.0.end_run();
     }
 }
 
@@ -257,18 +328,18 @@ impl Health {
         Some(Event::Recovered { failures })
     }
 
-    fn bad(&mut self, what: String, level: Level) -> Option<Event> {
+    fn bad(&mut self, what: String, backoff: Option<Duration>, level: Level) -> Option<Event> {
         let now = Instant::now();
         let all = self.failure.as_ref().map_or(0, |failure| failure.all) + 1;
         if let Some(failure) = self.failure.as_mut().filter(|failure| failure.what == what) {
             failure.times += 1;
             failure.all = all;
-            if now.duration_since(failure.told) < REPEAT_FAILURE {
+            if now.duration_since(failure.told) < TELL_EVERY {
                 return None;
             }
             failure.told = now;
             let times = failure.times;
-            return Some(Event::StillFailing { what, times, level });
+            return Some(Event::StillFailing { what, times, backoff, level });
         }
         let told = Event::RunFailed { what: what.clone(), level };
         self.failure = Some(Failure { what, times: 1, all, told: now });
@@ -284,11 +355,11 @@ mod tests {
     fn a_failure_is_told_when_it_is_new_and_its_end_with_the_count() {
         let mut health = Health::default();
         assert!(health.good().is_none());
-        assert!(health.bad("a".into(), Level::Error).is_some());
-        assert!(health.bad("a".into(), Level::Error).is_none());
-        assert!(health.bad("b".into(), Level::Error).is_some());
+        assert!(health.bad("a".into(), None, Level::Error).is_some());
+        assert!(health.bad("a".into(), None, Level::Error).is_none());
+        assert!(health.bad("b".into(), None, Level::Error).is_some());
         assert_eq!(health.good(), Some(Event::Recovered { failures: 3 }));
         assert!(health.good().is_none());
-        assert!(health.bad("b".into(), Level::Error).is_some());
+        assert!(health.bad("b".into(), None, Level::Error).is_some());
     }
 }

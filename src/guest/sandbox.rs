@@ -7,45 +7,75 @@
 //! - clocks and random numbers;
 //! - memory up to `memory_limit`.
 
+use std::path::Path;
+
+use wasmtime::Memory;
 use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 
+use super::env_file;
 use super::limits::Limits;
 use super::outcome::causes;
-use super::stdio::GuestStream;
-use crate::config::{Config, Preopen};
+use super::p1::{Direct, OpenFiles};
+use super::stdio::Streams;
+use crate::config::{Config, STATE_DIR_OF_GUEST};
 
-/// The data of one run's store.
+/// The data of one run's store, for a core module.
 pub struct State {
     /// The system interface.
     pub wasi: WasiP1Ctx,
     /// Its bounds.
     pub limits: Limits,
+    /// Standard streams that need no detour.
+    pub direct: Direct,
+    /// What it has open.
+    pub files: OpenFiles,
+    /// The guest's memory, once it was looked up.
+    pub memory: Option<Memory>,
 }
 
 impl State {
-    /// Everything one run is granted. Directories are opened here, so that one that was replaced since
-    /// the last run is seen.
+    /// Everything one run is granted.
     ///
     /// # Errors
     /// A directory that can't be opened, with the reason.
-    pub fn granted(config: &Config, stdout: GuestStream, stderr: GuestStream) -> Result<Self, String> {
-        let mut wasi = WasiCtxBuilder::new();
-        // The thread is the guest's own, and what it waits for is its own file.
-        wasi.allow_blocking_current_thread(true);
-        wasi.stdout(stdout).stderr(stderr);
-        wasi.arg(program_name(config)).args(&config.args);
-        for name in &config.inherit_env {
-            if let Some(value) = std::env::var_os(name) {
-                wasi.env(name, value.to_string_lossy());
-            }
-        }
-        wasi.envs(&config.env);
-        for preopen in &config.preopens {
-            open(&mut wasi, preopen)?;
-        }
-        Ok(Self { wasi: wasi.build_p1(), limits: Limits::new(config.memory_limit_bytes) })
+    pub fn granted(config: &Config, streams: &Streams, files: OpenFiles) -> Result<Self, String> {
+        Ok(Self {
+            wasi: grants(config, streams)?.build_p1(),
+            limits: Limits::of_module(config.memory_limit_bytes),
+            direct: Direct::new(streams.stdout.clone(), streams.stderr.clone()),
+            files,
+            memory: None,
+        })
     }
+}
+
+/// What a guest is given, whatever its form. Directories are opened here, so that one that was replaced
+/// since the last run is seen.
+///
+/// # Errors
+/// A directory that can't be opened, with the reason.
+pub fn grants(config: &Config, streams: &Streams) -> Result<WasiCtxBuilder, String> {
+    let mut wasi = WasiCtxBuilder::new();
+    wasi.stdout(streams.stdout.clone()).stderr(streams.stderr.clone());
+    wasi.arg(program_name(config)).args(&config.args);
+    for name in &config.inherit_env {
+        if let Some(value) = std::env::var_os(name) {
+            wasi.env(name, value.to_string_lossy());
+        }
+    }
+    if let Some(file) = &config.env_file {
+        wasi.envs(&env_file::read(file)?);
+    }
+    wasi.envs(&config.env);
+    for preopen in &config.preopens {
+        let permissions = if preopen.writable { FsPerms::ReadWrite } else { FsPerms::ReadOnly };
+        open(&mut wasi, "accessible_paths", &preopen.host, &preopen.guest, permissions)?;
+    }
+    if let Some(directory) = &config.state_dir {
+        open(&mut wasi, "state_dir", directory, STATE_DIR_OF_GUEST, FsPerms::ReadWrite)?;
+    }
+    Ok(wasi)
 }
 
 /// `argv[0]`: the name of the program's file.
@@ -54,14 +84,15 @@ fn program_name(config: &Config) -> String {
     name.to_string_lossy().into_owned()
 }
 
-fn open(wasi: &mut WasiCtxBuilder, preopen: &Preopen) -> Result<(), String> {
-    let permissions = if preopen.writable { FsPerms::ReadWrite } else { FsPerms::ReadOnly };
-    match wasi.preopened_dir(&preopen.host, &preopen.guest, permissions) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(format!(
-            "accessible_paths \"{}\" can't be opened as a directory: {}",
-            preopen.host.display(),
-            causes(&error)
-        )),
-    }
+fn open(
+    wasi: &mut WasiCtxBuilder,
+    option: &str,
+    host: &Path,
+    guest: &str,
+    permissions: FsPerms,
+) -> Result<(), String> {
+    let opened = wasi.preopened_dir(host, guest, permissions);
+    opened.map(drop).map_err(|error| {
+        format!("{option} \"{}\" can't be opened as a directory: {}", host.display(), causes(&error))
+    })
 }

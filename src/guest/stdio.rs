@@ -6,25 +6,48 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::SystemTime;
 
 use bytes::Bytes;
+use thiserror::Error;
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
-use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 
-use super::notes::Notes;
+use super::rarely::Rarely;
 use crate::config::{Config, StderrTo};
+use crate::counters::Counters;
+use crate::event::Event;
 use crate::pipe::{Pipe, RecordEnd};
 use crate::record::encode::{Encoder, WireFormat};
-use crate::record::lines::{Lines, LongLines};
+use crate::record::lines::{Lines, LongLineCounts, LongLines};
 
 /// Most bytes taken from one write at a time; bounds what goes into the pipe beyond its limit.
 const BLOCK_BYTES: usize = 64 * 1024;
 /// Longest line of standard error in the log; the rest of it is cut off.
 const STDERR_LINE_BYTES: usize = 2000;
+
+/// The guest wrote more than the option `output_limit` lets one run write.
+#[derive(Debug, Error)]
+#[error("the guest wrote more than output_limit allows")]
+pub struct OutputLimitReached;
+
+impl From<OutputLimitReached> for StreamError {
+    fn from(error: OutputLimitReached) -> Self {
+        // Not an error that the guest could read and ignore: the run is over.
+        Self::Trap(error.into())
+    }
+}
+
+/// Both streams of an input's guest; the same for all runs.
+pub struct Streams {
+    pub stdout: GuestStream,
+    pub stderr: GuestStream,
+    output_limit_bytes: Option<u64>,
+}
 
 /// One stream of the guest; clones write to the same place.
 #[derive(Clone)]
@@ -33,7 +56,12 @@ pub struct GuestStream {
     pipe: Arc<Pipe>,
     /// The sink feeds the pipe, so a full pipe holds the writer up.
     waits: bool,
+    quota: Arc<Quota>,
 }
+
+/// Bytes that the run may still write, to both streams together.
+#[derive(Default)]
+struct Quota(AtomicU64);
 
 enum Sink {
     Records(Records),
@@ -51,24 +79,21 @@ struct Records {
     parsed_later: bool,
     /// Where they end must be noted, but a parser doesn't read them.
     ends_noted: bool,
-    notes: Arc<Notes>,
+    /// What happened to long lines and hasn't been reported.
+    unreported: LongLineCounts,
+    /// When long lines were last reported.
+    reported: Rarely,
+    counters: Arc<Counters>,
 }
 
-/// Lines that become lines of the host's log, a few a second.
+/// Lines that become lines of the host's log.
 struct LogLines {
     lines: Lines,
-    notes: Arc<Notes>,
-}
-
-/// Both streams of one run.
-pub struct Streams {
-    pub stdout: GuestStream,
-    pub stderr: GuestStream,
-    notes: Arc<Notes>,
+    counters: Arc<Counters>,
 }
 
 impl Streams {
-    pub fn new(config: &Config, wire: WireFormat, pipe: &Arc<Pipe>, notes: &Arc<Notes>) -> Self {
+    pub fn new(config: &Config, wire: WireFormat, pipe: &Arc<Pipe>, counters: &Arc<Counters>) -> Self {
         let named = config.stderr == StderrTo::Record;
         let records = |name: &'static str, parsed_later| {
             Sink::Records(Records {
@@ -78,38 +103,66 @@ impl Streams {
                 encoder: Encoder::new(wire, config.format, &config.message_key, named.then_some(name)),
                 parsed_later,
                 ends_noted: config.parser.is_some(),
-                notes: Arc::clone(notes),
+                unreported: LongLineCounts::default(),
+                reported: Rarely::default(),
+                counters: Arc::clone(counters),
             })
         };
         let stderr = match config.stderr {
             StderrTo::Record => records("stderr", false),
             StderrTo::Log => Sink::Log(LogLines {
                 lines: Lines::new(STDERR_LINE_BYTES, LongLines::Truncate),
-                notes: Arc::clone(notes),
+                counters: Arc::clone(counters),
             }),
             StderrTo::Discard => Sink::Nothing,
         };
+        let quota = Arc::new(Quota::default());
         Self {
-            stdout: GuestStream::new(records("stdout", config.parser.is_some()), pipe),
-            stderr: GuestStream::new(stderr, pipe),
-            notes: Arc::clone(notes),
+            stdout: GuestStream::new(records("stdout", config.parser.is_some()), pipe, &quota),
+            stderr: GuestStream::new(stderr, pipe, &quota),
+            output_limit_bytes: config.output_limit_bytes,
         }
     }
 
+    /// A run begins.
+    pub fn begin_run(&self) {
+        self.stdout.quota.0.store(self.output_limit_bytes.unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
     /// The run is over: last lines without newline, and what is to be said about the others.
-    pub fn finish(&self) {
-        self.stdout.finish();
-        self.stderr.finish();
-        self.notes.run_ended();
+    pub fn end_run(&self) {
+        for stream in [&self.stdout, &self.stderr] {
+            stream.end_run();
+        }
+    }
+
+    /// There will be no further run: what hasn't been said yet is said now.
+    pub fn end(&self) {
+        for stream in [&self.stdout, &self.stderr] {
+            if let Sink::Records(records) = &mut *stream.lock() {
+                records.report(&stream.pipe);
+            }
+        }
+    }
+}
+
+impl Quota {
+    /// Takes up to `wanted` bytes. Only the guest's thread takes.
+    fn take(&self, wanted: usize) -> usize {
+        let left = self.0.load(Ordering::Relaxed);
+        let taken = usize::try_from(left).unwrap_or(usize::MAX).min(wanted);
+        self.0.store(left - taken as u64, Ordering::Relaxed);
+        taken
     }
 }
 
 impl GuestStream {
-    fn new(sink: Sink, pipe: &Arc<Pipe>) -> Self {
+    fn new(sink: Sink, pipe: &Arc<Pipe>, quota: &Arc<Quota>) -> Self {
         Self {
             waits: matches!(sink, Sink::Records(_)),
             sink: Arc::new(Mutex::new(sink)),
             pipe: Arc::clone(pipe),
+            quota: Arc::clone(quota),
         }
     }
 
@@ -118,19 +171,48 @@ impl GuestStream {
         self.sink.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a block the guest has written.
-    fn take(&self, block: &[u8]) {
-        match &mut *self.lock() {
-            Sink::Records(records) => records.push(&self.pipe, Some(block)),
-            Sink::Log(log) => log.push(block),
-            Sink::Nothing => {}
+    /// Takes what one call of the guest wrote, waiting while the pipe is full. Returns the number of bytes.
+    ///
+    /// # Errors
+    /// When the run must write no more. What was allowed is taken.
+    pub async fn write<'a>(
+        &self,
+        buffers: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Result<u32, OutputLimitReached> {
+        let mut buffers = Buffers { rest: &[], following: buffers.into_iter() };
+        let mut total = 0;
+        while buffers.have_more() {
+            self.room().await;
+            let mut room = BLOCK_BYTES;
+            self.take(std::iter::from_fn(|| buffers.next_block(&mut room)))?;
+            total += BLOCK_BYTES - room;
         }
+        // A call of a 32-bit guest can't have more.
+        Ok(u32::try_from(total).unwrap_or(u32::MAX))
     }
 
-    fn finish(&self) {
+    /// Takes blocks the guest has written, without waiting.
+    fn take<'a>(&self, blocks: impl IntoIterator<Item = &'a [u8]>) -> Result<(), OutputLimitReached> {
+        let mut over_limit = false;
+        let allowed = blocks.into_iter().map_while(|block| {
+            let allowed = self.quota.take(block.len());
+            let cut = over_limit;
+            over_limit |= allowed < block.len();
+            (!cut).then(|| &block[..allowed])
+        });
         match &mut *self.lock() {
-            Sink::Records(records) => records.push(&self.pipe, None),
-            Sink::Log(log) => log.finish(),
+            Sink::Records(records) => records.push(&self.pipe, allowed),
+            Sink::Log(log) => log.push(&self.pipe, allowed),
+            // Counted all the same.
+            Sink::Nothing => allowed.for_each(drop),
+        }
+        if over_limit { Err(OutputLimitReached) } else { Ok(()) }
+    }
+
+    fn end_run(&self) {
+        match &mut *self.lock() {
+            Sink::Records(records) => records.end_run(&self.pipe),
+            Sink::Log(log) => log.end_run(&self.pipe),
             Sink::Nothing => {}
         }
     }
@@ -146,14 +228,54 @@ impl GuestStream {
     }
 }
 
+/// The buffers of one call, cut where as much has been taken as goes into the pipe at a time. A call may
+/// have thousands of a few bytes, or one of gigabytes.
+struct Buffers<'a, I> {
+    rest: &'a [u8],
+    following: I,
+}
+
+impl<'a, I: Iterator<Item = &'a [u8]>> Buffers<'a, I> {
+    fn have_more(&mut self) -> bool {
+        while self.rest.is_empty() {
+            match self.following.next() {
+                Some(buffer) => self.rest = buffer,
+                None => return false,
+            }
+        }
+        true
+    }
+
+    fn next_block(&mut self, room: &mut usize) -> Option<&'a [u8]> {
+        if *room == 0 || !self.have_more() {
+            return None;
+        }
+        let (block, rest) = self.rest.split_at(self.rest.len().min(*room));
+        *room -= block.len();
+        self.rest = rest;
+        Some(block)
+    }
+}
+
 impl Records {
-    /// A block of the stream, or its end.
-    fn push(&mut self, pipe: &Pipe, block: Option<&[u8]>) {
+    /// Blocks of the stream.
+    fn push<'a>(&mut self, pipe: &Pipe, blocks: impl Iterator<Item = &'a [u8]>) {
+        self.with_lines(pipe, |lines, emit| blocks.for_each(|block| lines.push(block, &mut *emit)));
+        self.count_long_lines(pipe);
+    }
+
+    fn end_run(&mut self, pipe: &Pipe) {
+        self.with_lines(pipe, |lines, emit| lines.finish(emit));
+        self.count_long_lines(pipe);
+    }
+
+    /// Lets `feed` find lines, which go into the pipe as records.
+    fn with_lines(&mut self, pipe: &Pipe, feed: impl FnOnce(&mut Lines, &mut dyn FnMut(&[u8]))) {
         self.encoder.set_time(SystemTime::now());
         let (encoder, parsed_later, ends_noted) = (&self.encoder, self.parsed_later, self.ends_noted);
         let lines = &mut self.lines;
         pipe.write(|batch| {
-            let emit = |line: &[u8]| {
+            feed(lines, &mut |line| {
                 encoder.record(line, &mut batch.bytes);
                 batch.records += 1;
                 if ends_noted {
@@ -162,25 +284,51 @@ impl Records {
                         line_len: parsed_later.then_some(line.len()),
                     });
                 }
-            };
-            match block {
-                Some(block) => lines.push(block, emit),
-                None => lines.finish(emit),
-            }
+            });
         });
-        self.notes.long_lines(self.name, self.limit_bytes, self.lines.take_counts());
+    }
+
+    fn count_long_lines(&mut self, pipe: &Pipe) {
+        let counts = self.lines.take_counts();
+        if counts != LongLineCounts::default() {
+            self.counters.long_lines.add(counts.lines);
+            self.counters.long_line_lost_bytes.add(counts.lost_bytes);
+            self.unreported.lines += counts.lines;
+            self.unreported.lost_bytes += counts.lost_bytes;
+            if self.reported.now() {
+                self.report(pipe);
+            }
+        }
+    }
+
+    /// Says what became of lines that were too long since the last report.
+    fn report(&mut self, pipe: &Pipe) {
+        let counts = std::mem::take(&mut self.unreported);
+        if counts != LongLineCounts::default() {
+            pipe.post(Event::LongLines { stream: self.name, limit_bytes: self.limit_bytes, counts });
+        }
     }
 }
 
 impl LogLines {
-    fn push(&mut self, block: &[u8]) {
-        let notes = &self.notes;
-        self.lines.push(block, |line| notes.stderr_line(line, false));
+    fn push<'a>(&mut self, pipe: &Pipe, blocks: impl Iterator<Item = &'a [u8]>) {
+        let counters = &self.counters;
+        for block in blocks {
+            self.lines.push(block, |line| post_stderr(pipe, counters, line));
+        }
     }
 
-    fn finish(&mut self) {
-        let notes = &self.notes;
-        self.lines.finish(|line| notes.stderr_line(line, true));
+    fn end_run(&mut self, pipe: &Pipe) {
+        let counters = &self.counters;
+        self.lines.finish(|line| post_stderr(pipe, counters, line));
+        pipe.post_stderr_left_out();
+    }
+}
+
+fn post_stderr(pipe: &Pipe, counters: &Counters, line: &[u8]) {
+    let line = String::from_utf8_lossy(line).into_owned();
+    if !pipe.post(Event::GuestStderr { line }) {
+        counters.stderr_left_out_lines.add(1);
     }
 }
 
@@ -210,8 +358,7 @@ impl Pollable for GuestStream {
 #[wasmtime_wasi::async_trait]
 impl OutputStream for GuestStream {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        self.take(&bytes);
-        Ok(())
+        Ok(self.take([&bytes[..]])?)
     }
 
     fn flush(&mut self) -> StreamResult<()> {
@@ -224,10 +371,7 @@ impl OutputStream for GuestStream {
     }
 
     async fn blocking_write_and_flush(&mut self, bytes: Bytes) -> StreamResult<()> {
-        for block in bytes.chunks(BLOCK_BYTES) {
-            self.room().await;
-            self.take(block);
-        }
+        GuestStream::write(self, [&bytes[..]]).await?;
         Ok(())
     }
 }
@@ -253,8 +397,7 @@ impl AsyncWrite for AsyncGuestStream {
             self.waiting = None;
         }
         let block = &bytes[..bytes.len().min(BLOCK_BYTES)];
-        self.stream.take(block);
-        Poll::Ready(Ok(block.len()))
+        Poll::Ready(self.stream.take([block]).map(|()| block.len()).map_err(io::Error::other))
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -74,6 +74,7 @@ functions! {
     optional {
         flb_input_log_append_records: flb_input_log_append_records_fn,
         flb_engine_flush: flb_engine_flush_fn,
+        flb_engine_exit_status: flb_engine_exit_status_fn,
         flb_parser_get: flb_parser_get_fn,
         flb_parser_do: flb_parser_do_fn,
         flb_lib_free: flb_lib_free_fn,
@@ -298,6 +299,14 @@ impl Input {
             // SAFETY: the config is valid inside a callback; null stands for all inputs.
             unsafe { flush(self.config, ptr::null_mut()) };
         }
+    }
+
+    /// Asks the host to stop, as after a signal, and to exit with `status`. `false` if it can't be asked.
+    #[must_use]
+    pub fn stop_host(&self, status: c_int) -> bool {
+        // SAFETY: the config is valid inside a callback; the host writes a message to a pipe of its own.
+        let written = self.functions.flb_engine_exit_status.map(|exit| unsafe { exit(self.config, status) });
+        written.is_some_and(|bytes| bytes > 0)
     }
 
     /// The host's parser of that name.

@@ -649,6 +649,9 @@ pub type flb_input_log_append_records_fn = ::core::option::Option<
         arg6: usize,
     ) -> ::core::ffi::c_int,
 >;
+pub type flb_engine_exit_status_fn = ::core::option::Option<
+    unsafe extern "C" fn(arg1: *mut flb_config, arg2: ::core::ffi::c_int) -> ::core::ffi::c_int,
+>;
 pub type flb_engine_flush_fn = ::core::option::Option<
     unsafe extern "C" fn(arg1: *mut flb_config, arg2: *mut ::core::ffi::c_void) -> ::core::ffi::c_int,
 >;

@@ -146,7 +146,7 @@ impl Delivery {
                 // The bell was off during the look, so what came meanwhile is looked for once more.
                 self.pipe.attend(Attention::Any);
                 match self.look() {
-                    Look::Nothing => {}
+                    Look::Nothing => self.stop_host_if_wanted(),
                     Look::Refused => self.wait_for_engine(),
                     Look::Delivered | Look::OutOfTime => self.bell.ring(),
                 }
@@ -170,6 +170,16 @@ impl Delivery {
             Look::Nothing | Look::Delivered => {}
         }
         self.log_events();
+    }
+
+    /// The guest has ended, the engine has everything, and the options want the host to end as well.
+    fn stop_host_if_wanted(&self) {
+        if let Some(status) = self.pipe.take_host_status() {
+            self.log(&Event::HostStops { status });
+            if !self.input.stop_host(status) {
+                self.log(&Event::HostDidNotStop);
+            }
+        }
     }
 
     /// The engine refused a batch. If it paused us, it will resume us; otherwise we try again by ourselves.
@@ -288,7 +298,9 @@ impl Delivery {
 
     /// The guest is gone: hands over its last events and counts what the engine didn't take.
     pub fn close(&self) {
-        self.log_events();
+        for event in self.pipe.take_last_events() {
+            self.log(&event);
+        }
         let (mut records, mut bytes) = (0, 0);
         let mut next = lock(&self.refused).take();
         while let Some(batch) = next.or_else(|| self.pipe.take_batch()) {

@@ -1,5 +1,6 @@
 //! The input plugin itself: what the host calls, and what that makes happen.
 
 mod collect;
+pub mod compile;
 pub mod exports;
 mod instance;

@@ -140,6 +140,23 @@ rows! {
 }
 
 rows_also_threaded! {
+    an_endless_loop_without_fuel => Fault::guest(&Guest::new().out("before\n").spin())
+        .option("fuel", "1000000")
+        .wrote_lines(&["before"])
+        .says("fuel (1000000)");
+
+    lines_without_end_up_to_the_limit => Fault::guest(
+        &Guest::new().raw("(loop $ever").numbered_blocks("line", 1000, 100).raw("(br $ever))"),
+    )
+    .option("output_limit", "100k")
+    .wrote(Wrote::Numbered("line"))
+    .says("output_limit (100000)")
+    .afterwards(|ended| {
+        let bytes: usize = ended.lines().iter().map(|line| line.len() + 1).sum();
+        // The last line was cut off.
+        assert!((99_999..=100_001).contains(&bytes), "{bytes}");
+    });
+
     an_endless_loop => stopped(&Guest::new().out("before\n").spin()).wrote_lines(&["before"]);
 
     a_sleep_without_end => stopped(&Guest::new().out("before\n").sleep_ms(3_600_000))

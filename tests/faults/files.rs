@@ -352,7 +352,6 @@ rows! {
         )
     };
 
-    #[ignore = "the option open_files_limit"]
     ten_thousand_files_opened => Fault::guest(&opens_files(10_000).exit(3))
         .directories("data")
         .file("data/file", "content")
@@ -365,10 +364,8 @@ rows! {
         .says("exited with code 3")
         .leaves(|_| ());
 
-    #[ignore = "blocking file calls that can be ended"]
     a_named_pipe_opened => waits_for_a_pipe(1).says("this run took longer than timeout (1 s)");
 
-    #[ignore = "blocking file calls that can be ended"]
     twenty_named_pipes_opened => waits_for_a_pipe(20).says("this run took longer than timeout (1 s)");
 
     // Whatever becomes of the guests: the host ends, and in time.

@@ -200,7 +200,6 @@ rows! {
         .says("The guest trapped")
         .afterwards(|ended| assert_eq!(ended.log.matches("trapped").count(), 1));
 
-    #[ignore = "a back-off after failures that also covers those that differ"]
     a_thousand_different_failures_a_second => Fault::guest(
         // Another code each time: the clock's last digits.
         &Guest::new()

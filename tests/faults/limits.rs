@@ -46,7 +46,7 @@ rows! {
 
     every_exit_code => {
         let codes: [(u32, &str); 7] = [
-            (1, "1"), (42, "42"), (125, "125"), (126, "126"), (255, "255"), (256, "256"), (u32::MAX, "-1"),
+            (1, "1"), (42, "42"), (125, "125"), (126, "126"), (255, "255"), (256, "256"), (u32::MAX, "4294967295"),
         ];
         let mut fault = Fault::of_inputs().option("oneshot", "on").wrote_lines(&["before"; 8]);
         for (number, (code, told)) in codes.iter().enumerate() {

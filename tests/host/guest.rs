@@ -163,6 +163,23 @@ impl Guest {
         self.raw("(call $copy_out (i32.const 0))")
     }
 
+    /// The module as a component of WASI 0.2, by the adapter that toolchains use.
+    pub fn component(&self) -> Vec<u8> {
+        use wasi_preview1_component_adapter_provider as adapter;
+        let module = wat::parse_str(self.wat()).expect("the guest is a module");
+        wit_component::ComponentEncoder::default()
+            .validate(true)
+            .module(&module)
+            .expect("a module")
+            .adapter(
+                adapter::WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME,
+                adapter::WASI_SNAPSHOT_PREVIEW1_COMMAND_ADAPTER,
+            )
+            .expect("an adapter")
+            .encode()
+            .expect("the adapter fits the module")
+    }
+
     /// The module as text.
     pub fn wat(&self) -> String {
         let mut data = String::new();

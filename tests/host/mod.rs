@@ -41,6 +41,11 @@ pub fn host_version() -> (u32, u32, u32) {
     (next(), next(), next())
 }
 
+/// Whether every guest is to be a component: `GUESTS_AS=component`.
+pub fn as_components() -> bool {
+    std::env::var_os("GUESTS_AS").is_some_and(|form| form == "component")
+}
+
 /// Whether the host has an `exec_wasi` of its own. The embedded host imitates one.
 pub fn has_builtin() -> bool {
     let Some(program) = real_host() else {
@@ -148,7 +153,9 @@ impl Scene {
     /// An `exec_wasi` input that runs this guest.
     pub fn guest(self, guest: &Guest, options: &[(&str, &str)]) -> Self {
         let number = self.inputs.iter().filter(|arg| *arg == "-i").count();
-        let program = self.file(&format!("guest{number}.wat"), guest.wat());
+        let name = format!("guest{number}.wat");
+        let program =
+            if as_components() { self.file(&name, guest.component()) } else { self.file(&name, guest.wat()) };
         let mut all = vec![("wasi_path", program.as_str())];
         all.extend(options);
         self.input("exec_wasi", &all)
@@ -178,6 +185,11 @@ impl Scene {
 
     /// Starts a command that was put together otherwise.
     pub fn start_command(self, mut command: Command) -> Running {
+        // Compiled programs are kept in the scene, not in the developer's home, unless the test says where.
+        let caches = ["CACHE_DIRECTORY", "XDG_CACHE_HOME"];
+        if !command.get_envs().any(|(key, _)| caches.iter().any(|name| key == *name)) {
+            command.env_remove(caches[0]).env(caches[1], self.path("cache"));
+        }
         let log = fs::File::create(self.path("log")).expect("a log file");
         command.stdin(Stdio::null()).stdout(log.try_clone().expect("a log file")).stderr(log);
         let child = command.spawn().expect("the host can be started");

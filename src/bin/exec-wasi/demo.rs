@@ -25,7 +25,8 @@ pub fn prepare() -> Result<Args, String> {
     let plugin = find_plugin()?;
     explain(&plugin);
     let guest = guest.to_str().ok_or("the temporary folder's name is not UTF-8")?;
-    let pairs = [("wasi_path", guest), ("oneshot", "true"), ("tag", "demo")];
+    // A demonstration leaves nothing behind.
+    let pairs = [("wasi_path", guest), ("oneshot", "true"), ("cache_dir", "off"), ("tag", "demo")];
     let pairs = pairs.map(|(key, value)| (key.to_owned(), value.to_owned()));
     let mut output = Section::new("stdout");
     output.properties.push(("format".to_owned(), "json_lines".to_owned()));

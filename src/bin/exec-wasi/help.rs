@@ -8,6 +8,7 @@ use crate::surface::Surface;
 
 const USAGE: &str = "\
 Usage: exec-wasi [OPTION]
+       exec-wasi compile FILE    (exec-wasi compile --help tells more)
 
 A stand-in for Fluent Bit that loads one input plugin, for trying and testing.
 Without options: a demonstration.

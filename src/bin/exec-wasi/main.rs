@@ -2,14 +2,16 @@
 //!
 //! For trying the plugin without a Fluent Bit, and for tests: it can pose as any layout the plugin has to
 //! cope with, and it notices misuse of the interface. It shares no code with the plugin's library, so that
-//! a mistake in one isn't repeated in the other.
+//! a mistake in one isn't repeated in the other. And `exec-wasi compile` has the plugin compile a program
+//! to a file.
 //!
 //! How it is built up:
 //! - what a plugin sees: `hosts` (the releases), `surface.c` and `surface` (exported symbols), `api`,
 //!   `counters` (functions), `abi` (structs), `plugins`, `instance`, `properties` (what lies in memory);
 //! - what runs: `engine` (thread `flb-pipeline`), `shared`, `threaded` (threads of inputs), `events`, `collectors`,
 //!   `signals` (main thread);
-//! - where records go: `ingest`, `chunks`, `output` (threads `flb-out-…`), `sink`, `records`.
+//! - where records go: `ingest`, `chunks`, `output` (threads `flb-out-…`), `sink`, `records`;
+//! - apart from all that: `compile`.
 
 #![deny(unsafe_op_in_unsafe_fn)]
 
@@ -19,6 +21,7 @@ mod args;
 mod builtin;
 mod chunks;
 mod collectors;
+mod compile;
 mod context;
 mod counters;
 mod demo;
@@ -43,6 +46,7 @@ mod sink;
 mod surface;
 mod threaded;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use args::{Args, Task};
@@ -58,6 +62,9 @@ const USAGE: u8 = 2;
 fn main() -> ExitCode {
     misuse::enter_host_thread();
     let words: Vec<_> = std::env::args_os().skip(1).collect();
+    if words.first().is_some_and(|word| word == "compile") {
+        return compile(words);
+    }
     let prepared = if words.is_empty() { demo::prepare() } else { args::parse(words).and_then(complete) };
     let args = match prepared {
         Ok(args) => args,
@@ -83,6 +90,19 @@ fn main() -> ExitCode {
     let status = if status == 0 && misuse::seen() { misuse::EXIT_CODE } else { status };
     // As a shell sees it: -1 is 255.
     ExitCode::from(u8::try_from(status & 0xff).expect("masked"))
+}
+
+/// `exec-wasi compile`.
+fn compile(words: Vec<OsString>) -> ExitCode {
+    let done = compile::run(words.into_iter().skip(1));
+    demo::clean_up();
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("exec-wasi compile: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// Fills in what the command line left open.

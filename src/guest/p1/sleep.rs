@@ -1,50 +1,36 @@
-//! Calls of WASI 0.1 that we answer ourselves, each for one common case, and why.
+//! `poll_oneoff` with a single relative clock, which is how every language sleeps.
 //!
-//! **`poll_oneoff`** with a single relative clock, which is how every language sleeps. wasmtime-wasi puts
-//! the whole thread to sleep for it (where file access may block the thread, as ours may), and then neither
-//! the option `timeout` nor a stop of the host could end the guest. Here it is a timer beside which the
-//! thread can be told to stop.
-//!
-//! **`proc_exit`**: wasmtime-wasi takes a code above 125 for a trap, which would be told as one.
-//!
-//! Every other case goes to wasmtime-wasi's own function with the arguments untouched, so what is exact
-//! there stays exact. That function is reached by the path its generated code has, which is no promised
-//! interface: a new version of wasmtime-wasi is a moment to look here.
+//! wasmtime-wasi has the guest wait for it in a way that is exact but costs a look at every subscription's
+//! stream and clock; and where file access may block the thread it puts the whole thread to sleep. Here it
+//! is a timer, beside which the thread can be told to stop.
 
 use std::time::Duration;
 
-use wasmtime::{AsContextMut, Caller, Error, Extern, Linker, Result};
-use wasmtime_wasi::I32Exit;
+use wasmtime::{AsContextMut, Error, Linker, Result};
 use wasmtime_wasi::p1::wasi_snapshot_preview1::{self as general, WasiSnapshotPreview1};
 use wiggle::GuestMemory;
 
-use super::sandbox::State;
-
-const MODULE: &str = "wasi_snapshot_preview1";
+use super::memory::{memory_of, place};
+use super::{MODULE, SUCCESS};
+use crate::guest::sandbox::State;
 
 /// Shorter sleeps are left to wasmtime-wasi: they end soon enough, and more exactly than a timer does.
 const SHORT_SLEEP: Duration = Duration::from_millis(5);
 
-/// Puts our answers in front of those that `linker` has.
-///
-/// # Errors
-/// Only if the types of the functions were no longer those of WASI 0.1.
+/// Puts our answer in front of the one that `linker` has.
 pub fn add_to_linker(linker: &mut Linker<State>) -> Result<()> {
-    linker.allow_shadowing(true);
     linker.func_wrap_async(
         MODULE,
         "poll_oneoff",
-        |mut caller: Caller<'_, State>, (subscriptions, events, count, written): (i32, i32, i32, i32)| {
+        |mut caller, (subscriptions, events, count, written): (i32, i32, i32, i32)| {
             Box::new(async move {
                 let memory = memory_of(&mut caller)?;
-                let (bytes, _) = memory.data_and_store_mut(&mut caller);
-                if let Some(sleep) = Sleep::from_guest(bytes, subscriptions, count) {
+                let sleep = Sleep::from_guest(memory.data(&caller), subscriptions, count);
+                if let Some(sleep) = sleep {
                     tokio::time::sleep(sleep.time).await;
-                    let (bytes, _) = memory.data_and_store_mut(&mut caller);
-                    return match sleep.tell(bytes, events, written) {
-                        Some(()) => Ok(0),
-                        None => Err(Error::msg("poll_oneoff: no place in memory for its answer")),
-                    };
+                    let told = sleep.tell(memory.data_mut(&mut caller), events, written);
+                    let no_place = || Error::msg("poll_oneoff: no place in memory for its answer");
+                    return told.map(|()| SUCCESS).ok_or_else(no_place);
                 }
                 let fuel = caller.as_context_mut().hostcall_fuel();
                 let (bytes, state) = memory.data_and_store_mut(&mut caller);
@@ -54,16 +40,7 @@ pub fn add_to_linker(linker: &mut Linker<State>) -> Result<()> {
             })
         },
     )?;
-    linker.func_wrap(MODULE, "proc_exit", |code: i32| -> Result<()> { Err(I32Exit(code).into()) })?;
-    linker.allow_shadowing(false);
     Ok(())
-}
-
-fn memory_of(caller: &mut Caller<'_, State>) -> Result<wasmtime::Memory> {
-    match caller.get_export("memory") {
-        Some(Extern::Memory(memory)) => Ok(memory),
-        _ => Err(Error::msg("missing required memory export")),
-    }
 }
 
 /// A wish to sleep, read from the guest's memory.
@@ -106,12 +83,6 @@ impl Sleep {
         memory[written..written + 4].copy_from_slice(&1u32.to_le_bytes());
         Some(())
     }
-}
-
-/// Where a guest's pointer points, if the thing there is aligned and lies in memory as a whole.
-fn place(memory: &[u8], pointer: i32, len: usize, align: usize) -> Option<usize> {
-    let at = usize::try_from(pointer.cast_unsigned()).ok()?;
-    (at.is_multiple_of(align) && at.checked_add(len)? <= memory.len()).then_some(at)
 }
 
 #[cfg(test)]

@@ -1,0 +1,3 @@
+module usage
+
+go 1.21

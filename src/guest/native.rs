@@ -1,0 +1,147 @@
+//! Native code, and how it gets into this process: the one place in `guest` with unsafe code.
+//!
+//! wasmtime can load code it has compiled before, but it can't check such code: whoever hands it something
+//! else has the process run that. So it is loaded from two types only, and neither can be made from just
+//! any bytes: an [`Image`] is what the compiler made in this process, or a file that the operator vouches
+//! for; an [`Entry`] is a file in a folder that nobody else can write to, and whole.
+//!
+//! What wasmtime does check is that the code fits: its version and settings, this machine's processor.
+
+use std::fs::File;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileExt;
+
+use wasmtime::component::Component;
+use wasmtime::{Engine, Error, Module, Precompiled};
+
+use super::cache::entry::Entry;
+
+/// The operator's word that precompiled files may be run: the option `precompiled`.
+#[derive(Clone, Copy, Debug)]
+pub struct Trust(());
+
+impl Trust {
+    /// As the option says.
+    pub fn of_option(precompiled: bool) -> Option<Self> {
+        precompiled.then_some(Self(()))
+    }
+}
+
+/// A compiled program, in either form.
+pub enum Code {
+    Module(Module),
+    Component(Component),
+}
+
+/// As much of a file of native code as tells the form.
+const HEAD_BYTES: usize = 64;
+
+fn form(head: &[u8]) -> wasmtime::Result<Precompiled> {
+    Engine::detect_precompiled(head).ok_or_else(|| Error::msg("it is no native code of wasmtime's"))
+}
+
+/// Native code in memory that may be run.
+pub struct Image(Vec<u8>);
+
+impl Image {
+    /// Compiles a module or component, binary or text. The threads of the pool it is called on do the work.
+    ///
+    /// # Errors
+    /// When the program isn't valid.
+    #[cfg(feature = "compiler")]
+    pub fn compiled(engine: &Engine, content: &[u8]) -> wasmtime::Result<Self> {
+        if is_component(content) {
+            engine.precompile_component(content).map(Self)
+        } else {
+            engine.precompile_module(content).map(Self)
+        }
+    }
+
+    /// A precompiled file's content.
+    pub fn trusted(content: Vec<u8>, _: Trust) -> Self {
+        Self(content)
+    }
+
+    /// The code as it is kept in files.
+    #[cfg(feature = "compiler")]
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The same; they can't become an image again.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.0
+    }
+
+    /// A copy of the code, ready to run.
+    ///
+    /// # Errors
+    /// When it was compiled by another version, with other settings or for another processor.
+    pub fn load(&self, engine: &Engine) -> wasmtime::Result<Code> {
+        match form(&self.0)? {
+            // SAFETY: the bytes are the compiler's by the two ways an image comes about: this process's
+            // compiler made them, or the operator vouches for whoever did. They are copied, so nothing
+            // that happens to a file afterwards matters.
+            Precompiled::Module => unsafe { Module::deserialize(engine, &self.0) }.map(Code::Module),
+            Precompiled::Component => {
+                // SAFETY: as above.
+                unsafe { Component::deserialize(engine, &self.0) }.map(Code::Component)
+            }
+        }
+    }
+}
+
+/// The code of a cache entry, ready to run and not copied: its pages are read when they are first used,
+/// and the kernel may drop them again.
+///
+/// # Errors
+/// As for [`Image::load`], and when the file can't be mapped as code, say on a file system mounted
+/// `noexec`.
+pub fn map(engine: &Engine, entry: &Entry) -> wasmtime::Result<Code> {
+    let file: File = entry.file().try_clone()?;
+    let mut head = [0; HEAD_BYTES];
+    file.read_exact_at(&mut head, 0)?;
+    if let Precompiled::Component = form(&head)? {
+        // By this name it is the very file that is open.
+        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+        // SAFETY: as below.
+        return unsafe { Component::deserialize_file(engine, path) }.map(Code::Component);
+    }
+    // SAFETY: that the file holds what the compiler made, and goes on doing so, is what an `Entry` stands
+    // for: only this user (or root) can have written it, its checksum is right, and nobody of ours
+    // changes an entry once it has its name; it is only ever unlinked, which keeps a mapping as it is.
+    unsafe { Module::deserialize_open_file(engine, file) }.map(Code::Module)
+}
+
+/// The code of a cache entry, copied.
+///
+/// # Errors
+/// As for [`Image::load`], and when the file can't be read.
+pub fn copy(engine: &Engine, entry: &Entry) -> wasmtime::Result<Code> {
+    Image(entry.read()?).load(engine)
+}
+
+/// Whether WebAssembly is a component, binary or text.
+#[cfg(feature = "compiler")]
+fn is_component(content: &[u8]) -> bool {
+    match content {
+        [0, b'a', b's', b'm', _, _, layer, ..] => *layer == 1,
+        text => text.trim_ascii_start().starts_with(b"(component"),
+    }
+}
+
+#[cfg(test)]
+#[cfg(feature = "compiler")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modules_and_components_are_told_apart() {
+        for module in [&b"\0asm\x01\0\0\0"[..], b"(module)", b"\n ;; text\n(module)", b""] {
+            assert!(!is_component(module));
+        }
+        for component in [&b"\0asm\x0d\0\x01\0"[..], b"\n(component)"] {
+            assert!(is_component(component));
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! WASI 0.1: core modules that import `wasi_snapshot_preview1` and export `_start`.
+//!
+//! The functions are wasmtime-wasi's, but for a few cases of some of them that are answered here: sleeping
+//! ([`sleep`]), writing to standard output and error ([`write`]), opening files ([`files`]) and exit codes
+//! ([`exit`]). Every other case goes to wasmtime-wasi's own function with the arguments untouched, so what is exact there
+//! stays exact. That function is reached by the path its generated code has, which is no promised
+//! interface: a new version of wasmtime-wasi is a moment to look here.
+
+mod exit;
+mod files;
+mod memory;
+mod sleep;
+mod write;
+
+use wasmtime::{Engine, InstancePre, Linker, Store};
+use wasmtime_wasi::p1;
+
+pub use files::OpenFiles;
+pub use write::Direct;
+
+use super::engine::GuestEngine;
+use super::outcome::{Outcome, causes};
+use super::sandbox::State;
+use crate::config::Config;
+
+/// The name under which modules import WASI 0.1.
+const MODULE: &str = "wasi_snapshot_preview1";
+
+// Results of its functions.
+const SUCCESS: i32 = 0;
+/// Too many open files.
+const EMFILE: i32 = 33;
+
+/// The functions a core module may import.
+///
+/// # Errors
+/// Only if wasmtime-wasi defined a name twice, or its types were no longer those of WASI 0.1.
+pub fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
+    let mut linker = Linker::new(engine);
+    p1::add_to_linker_async(&mut linker, |state: &mut State| &mut state.wasi)?;
+    linker.allow_shadowing(true);
+    exit::add_to_linker(&mut linker)?;
+    sleep::add_to_linker(&mut linker)?;
+    write::add_to_linker(&mut linker)?;
+    files::add_to_linker(&mut linker)?;
+    linker.allow_shadowing(false);
+    Ok(linker)
+}
+
+/// Runs a module's `_start` to its end. Dropping the future ends the guest.
+pub async fn run(
+    engine: &GuestEngine,
+    module: &InstancePre<State>,
+    config: &Config,
+    state: State,
+) -> Outcome {
+    let mut store = Store::new(&engine.engine, state);
+    store.limiter(|state| &mut state.limits);
+    engine.bound(&mut store, config);
+    let instance = match module.instantiate_async(&mut store).await {
+        Ok(instance) => instance,
+        Err(error) => return Outcome::of_failed_start(&error, &store.data().limits, config),
+    };
+    let start = match instance.get_typed_func::<(), ()>(&mut store, "_start") {
+        Ok(start) => start,
+        Err(error) => return Outcome::NotStarted { reason: causes(&error) },
+    };
+    match start.call_async(&mut store, ()).await {
+        Ok(()) => Outcome::Exited { code: 0 },
+        Err(error) => Outcome::of_error(&error, &store.data().limits, config),
+    }
+}

@@ -1,0 +1,57 @@
+//! The option `state_dir`: a directory of the input's own, so that a program can keep a cursor from run to
+//! run. The guest sees it as `/state`.
+
+use std::fs::{DirBuilder, File};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+
+use rustix::fs::{FlockOperation, flock};
+
+/// The directory, held so that no other input can use it.
+#[derive(Debug)]
+pub struct StateDir {
+    /// The lock ends when it is closed.
+    _held: File,
+}
+
+impl StateDir {
+    /// Makes the directory if it isn't there, for its owner only, and holds it.
+    ///
+    /// # Errors
+    /// When it can't be made or opened, or another input, of this process or any other, holds it.
+    pub fn hold(path: &Path) -> Result<Self, String> {
+        let shown = path.display();
+        let failed = |error: io::Error| format!("state_dir \"{shown}\" can't be used: {error}");
+        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
+        let held = File::open(path).map_err(failed)?;
+        match flock(&held, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Self { _held: held }),
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                Err(format!("state_dir \"{shown}\" is used by another input; give each its own"))
+            }
+            Err(error) => Err(failed(error.into())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::MetadataExt;
+
+    #[test]
+    fn a_directory_is_made_for_one_input_at_a_time() {
+        let parent = std::env::temp_dir().join(format!("exec-wasi-state-{}", std::process::id()));
+        let path = parent.join("input");
+        let held = StateDir::hold(&path).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, 0o700);
+        assert!(StateDir::hold(&path).unwrap_err().contains("used by another input"));
+        drop(held);
+        assert!(StateDir::hold(&path).is_ok());
+        std::fs::remove_dir_all(&parent).unwrap();
+        std::fs::write(&parent, "").unwrap();
+        assert!(StateDir::hold(&path).unwrap_err().contains("can't be used"));
+        std::fs::remove_file(&parent).unwrap();
+    }
+}
