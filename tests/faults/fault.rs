@@ -143,9 +143,11 @@ impl Fault {
         self
     }
 
-    /// Hot reload is on.
+    /// Hot reload is on, where the host has it.
     pub fn reloads(mut self) -> Self {
-        self.before.push("-Y".to_owned());
+        if crate::hosts::reloads() {
+            self.before.push("-Y".to_owned());
+        }
         self
     }
 
