@@ -1,12 +1,13 @@
 //! What waits for the host's log, so that no guest can flood it.
 //!
-//! Lines that a guest writes to its standard error and everything else each have an allowance per second;
-//! what goes beyond is counted, and the count is said with the next line that is let through, or at the end.
+//! Lines that a guest writes to its standard error, details, and everything else each have an allowance per
+//! second; what goes beyond is counted, and the count is said with the next line that is let through, or at
+//! the end. But for details: few hosts log them at all, and what matters of them is among the counters.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::event::Event;
+use crate::event::{Event, Level};
 
 /// Lines of a guest's standard error, each second.
 const STDERR_PER_SECOND: u32 = 20;
@@ -20,6 +21,7 @@ const MAX_WAITING: usize = 256;
 pub struct Journal {
     waiting: VecDeque<Event>,
     stderr: Allowance,
+    details: Allowance,
     others: Allowance,
 }
 
@@ -28,6 +30,7 @@ impl Default for Journal {
         Self {
             waiting: VecDeque::new(),
             stderr: Allowance::new(STDERR_PER_SECOND),
+            details: Allowance::new(OTHERS_PER_SECOND),
             others: Allowance::new(OTHERS_PER_SECOND),
         }
     }
@@ -38,6 +41,13 @@ impl Journal {
     pub fn add(&mut self, event: Event, now: Instant) -> bool {
         let from_guest = matches!(event, Event::GuestStderr { .. });
         let room = self.waiting.len() < MAX_WAITING;
+        if event.level() == Level::Debug {
+            let allowed = self.details.allow(now, room);
+            if allowed {
+                self.waiting.push_back(event);
+            }
+            return allowed;
+        }
         let allowance = if from_guest { &mut self.stderr } else { &mut self.others };
         if !allowance.allow(now, room) {
             return false;
@@ -147,6 +157,17 @@ mod tests {
         assert!(journal.add_stderr_left_out(now));
         assert!(!journal.add_stderr_left_out(now));
         assert_eq!(journal.take()[20..], [note(0), Event::GuestStderrLeftOut { lines: 980 }]);
+    }
+
+    #[test]
+    fn details_neither_hide_anything_nor_are_missed() {
+        let mut journal = Journal::default();
+        let now = Instant::now();
+        for _ in 0..1000 {
+            journal.add(Event::TicksSkipped { ticks: 1 }, now);
+        }
+        assert!(journal.add(note(0), now));
+        assert_eq!(journal.take_last()[10..], [note(0)]);
     }
 
     #[test]

@@ -21,7 +21,7 @@ use wasmtime_wasi::p2::bindings::CommandPre;
 use super::cache::{Digest, InputCache};
 use super::component;
 use super::engine::GuestEngine;
-use super::load::{Failure, Load};
+use super::load::{Failure, Load, recognise};
 use super::native::Trust;
 use super::sandbox::State;
 use crate::config::Config;
@@ -29,6 +29,9 @@ use crate::pipe::Pipe;
 
 /// Read at a time: a program may have tens of megabytes, and with a cache only its digest is needed.
 const CHUNK_BYTES: usize = 64 * 1024;
+
+/// Far more than any program has; a file beyond it is a mistake.
+const MAX_PROGRAM_BYTES: u64 = 500_000_000;
 
 /// Something that can be run.
 pub enum Program {
@@ -220,6 +223,10 @@ fn scan(path: &Path) -> io::Result<Scan> {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(error),
         };
+        // The rest of something else, a log or a disk image, is of no use.
+        if size_bytes == 0 && !is_precompiled(read) {
+            recognise(read).map_err(io::Error::other)?;
+        }
         digest.update(read);
         size_bytes += read.len();
         head.extend(read.iter().take(8_usize.saturating_sub(head.len())));
@@ -234,9 +241,10 @@ fn scan(path: &Path) -> io::Result<Scan> {
 /// # Errors
 /// When it isn't a regular file, or can't be read.
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let (mut file, _) = open(path)?;
+    let (file, _) = open(path)?;
     let mut content = Vec::new();
-    file.read_to_end(&mut content)?;
+    // It may be growing; a part of it is no program.
+    file.take(MAX_PROGRAM_BYTES).read_to_end(&mut content)?;
     Ok(content)
 }
 
@@ -247,6 +255,9 @@ fn open(path: &Path) -> io::Result<(File, Metadata)> {
     if !metadata.is_file() {
         let what = if metadata.is_dir() { "a directory" } else { "not a regular file" };
         return Err(io::Error::other(format!("it is {what}")));
+    }
+    if metadata.len() > MAX_PROGRAM_BYTES {
+        return Err(io::Error::other(format!("it is larger than {MAX_PROGRAM_BYTES} bytes")));
     }
     Ok((file, metadata))
 }
@@ -288,12 +299,17 @@ mod tests {
     #[test]
     fn a_scan_sees_all_of_a_file_and_what_it_claims_to_be() {
         let path = std::env::temp_dir().join(format!("exec-wasi-scan-{}", std::process::id()));
-        let content = [b"\x7fELF\x02\x01\x01\xc8".as_slice(), &[7; 3 * CHUNK_BYTES]].concat();
-        for (content, precompiled) in [(&content[..], true), (&content[..7], false), (b"\0asm", false)] {
+        let native = [b"\x7fELF\x02\x01\x01\xc8".as_slice(), &[7; 3 * CHUNK_BYTES]].concat();
+        let text = [b"(module)".as_slice(), &[b' '; 3 * CHUNK_BYTES]].concat();
+        for (content, precompiled) in [(&native[..], true), (&text, false), (b"", false)] {
             std::fs::write(&path, content).unwrap();
             let scan = scan(&path).unwrap();
             assert_eq!(scan.digest, digest(content));
             assert_eq!((scan.size_bytes, scan.is_precompiled()), (content.len(), precompiled));
+        }
+        for content in [&native[..7], &native[1..], b"\0asm"] {
+            std::fs::write(&path, content).unwrap();
+            assert!(scan(&path).is_err());
         }
         std::fs::remove_file(&path).unwrap();
     }

@@ -12,6 +12,8 @@ pub struct Guest {
     data: Vec<u8>,
     code: String,
     loops: usize,
+    /// WASI functions besides the usual ones: name and parameters.
+    imports: Vec<(&'static str, &'static str)>,
 }
 
 /// The first 64 KiB are scratch memory; data comes behind it.
@@ -22,7 +24,8 @@ impl Guest {
         Self::default()
     }
 
-    fn place(&mut self, bytes: &[u8]) -> (usize, usize) {
+    /// Puts bytes into the guest's memory; where, and how many.
+    pub fn place(&mut self, bytes: &[u8]) -> (usize, usize) {
         let at = DATA + self.data.len();
         self.data.extend_from_slice(bytes);
         (at, bytes.len())
@@ -50,6 +53,19 @@ impl Guest {
     /// `proc_exit`.
     pub fn exit(self, code: u32) -> Self {
         self.raw(&format!("(call $proc_exit (i32.const {code}))"))
+    }
+
+    /// One more WASI function, as `$name`, with these parameters; it returns an errno.
+    pub fn import(mut self, name: &'static str, params: &'static str) -> Self {
+        if !self.imports.iter().any(|(known, _)| *known == name) {
+            self.imports.push((name, params));
+        }
+        self
+    }
+
+    /// Prints `errno N` with what this call returns.
+    pub fn errno_of(self, call: &str) -> Self {
+        self.raw(&format!("(call $errno {call})"))
     }
 
     /// Any instructions; the stack must be empty after them.
@@ -172,6 +188,13 @@ impl Guest {
         }
         let globals: String =
             (1..=self.loops).map(|n| format!("(global $n{n} (mut i32) (i32.const 0))")).collect();
+        let mut imports = String::new();
+        for (name, params) in &self.imports {
+            let _ = writeln!(
+                imports,
+                "(import \"wasi_snapshot_preview1\" \"{name}\" (func ${name} (param {params}) (result i32)))"
+            );
+        }
         let pages = (DATA + self.data.len()) / 65536 + 1;
         let code = &self.code;
         format!(
@@ -189,6 +212,7 @@ impl Guest {
   (import "wasi_snapshot_preview1" "args_get" (func $args_get (param i32 i32) (result i32)))
   (import "wasi_snapshot_preview1" "environ_sizes_get" (func $environ_sizes_get (param i32 i32) (result i32)))
   (import "wasi_snapshot_preview1" "environ_get" (func $environ_get (param i32 i32) (result i32)))
+  {imports}
   (memory (export "memory") {pages})
   (data (i32.const {DATA}) "{data}")
   (data (i32.const 1000) "errno 00\n")

@@ -308,20 +308,23 @@ impl Running {
     pub fn stop(self) -> Ended {
         let begun = Instant::now();
         self.signal(15);
-        let mut ended = self.wait();
-        ended.took = begun.elapsed();
-        ended
+        self.wait_since(begun)
     }
 
     /// Waits until the host ends by itself.
-    pub fn wait(mut self) -> Ended {
-        let begun = Instant::now();
+    pub fn wait(self) -> Ended {
+        self.wait_since(Instant::now())
+    }
+
+    fn wait_since(mut self, begun: Instant) -> Ended {
+        let waiting = Instant::now();
         while self.is_alive() {
-            assert!(begun.elapsed() < PATIENCE, "the host does not end; log:\n{}", self.log());
+            assert!(waiting.elapsed() < PATIENCE, "the host does not end; log:\n{}", self.log());
             std::thread::sleep(Duration::from_millis(10));
         }
+        let took = begun.elapsed();
         let status = self.child.wait().expect("its status");
-        Ended { log: self.log(), records: self.records(), status, took: begun.elapsed() }
+        Ended { log: self.log(), records: self.records(), status, took }
     }
 }
 
