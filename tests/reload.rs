@@ -25,7 +25,8 @@ fn our_threads(host: &host::Running) -> Vec<String> {
 fn open_descriptors(host: &host::Running) -> usize {
     let all = std::fs::read_dir(format!("/proc/{}/fd", host.pid())).expect("the host runs");
     let targets = all.filter_map(|fd| std::fs::read_link(fd.ok()?.path()).ok());
-    let ours = targets.filter(|to| to.ends_with("anon_inode:[eventfd]") || to.ends_with("anon_inode:[timerfd]"));
+    let ours =
+        targets.filter(|to| to.ends_with("anon_inode:[eventfd]") || to.ends_with("anon_inode:[timerfd]"));
     ours.count()
 }
 
