@@ -14,6 +14,26 @@ fn reloads() -> bool {
     has_it
 }
 
+#[test]
+fn a_guests_thread_gives_way_to_the_hosts() {
+    let guest = Guest::new().out("line\n").spin();
+    let mut host = Scene::new().guest(&guest, &[]).neighbour().start();
+    host.wait_for_lines(1);
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", host.pid())).expect("the host runs");
+    let stats = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("stat")).ok());
+    let nice: Vec<(String, i32)> = stats
+        .map(|stat| {
+            // The name is in parentheses and may have anything in it; nice is the 19th field.
+            let (head, rest) = stat.rsplit_once(") ").expect("a name");
+            let name = head.split_once('(').expect("a name").1.to_owned();
+            (name, rest.split(' ').nth(16).expect("nice").parse().expect("a number"))
+        })
+        .collect();
+    let of = |name: &str| nice.iter().find(|(task, _)| task.starts_with(name)).expect("a thread").1;
+    assert_eq!(of("exec_wasi.0"), of("flb-pipeline") + 10, "{nice:?}");
+    assert_eq!(of("exec_wasi-epoch"), of("flb-pipeline"), "{nice:?}");
+}
+
 /// Names of the host's threads that are ours.
 fn our_threads(host: &host::Running) -> Vec<String> {
     let tasks = std::fs::read_dir(format!("/proc/{}/task", host.pid())).expect("the host runs");

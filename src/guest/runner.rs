@@ -13,6 +13,7 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use rustix::process::{getpriority_process, setpriority_process};
 use tokio::sync::oneshot;
 
 use super::component;
@@ -39,6 +40,9 @@ const LONG_WAIT: Duration = Duration::from_secs(1);
 /// Threads for a guest's file access. It makes one at a time; a further one is needed when the last run
 /// was stopped in the middle of one that takes for ever.
 const FILE_THREADS: usize = 4;
+/// How much lower than the host's a guest's priority is; the host's gets ten times as much processor time.
+const NICE: i32 = 10;
+const MAX_NICE: i32 = 19;
 /// How long a file access may go on when everything else has ended.
 const FILE_PATIENCE: Duration = Duration::from_millis(100);
 /// Exit code of the host after a defect of ours, where it is to have one.
@@ -129,6 +133,7 @@ fn run(job: Job, cancelled: oneshot::Receiver<()>) -> Option<i32> {
     });
     let reason = match (runtime, engine) {
         (Ok(runtime), Ok(engine)) => {
+            give_way_to_host();
             let status = runtime.block_on(Running::new(job, engine).run(cancelled));
             runtime.shutdown_timeout(FILE_PATIENCE);
             return status;
@@ -138,6 +143,14 @@ fn run(job: Job, cancelled: oneshot::Receiver<()>) -> Option<i32> {
     };
     job.pipe.post(Event::RunnerFailed { what: format!("the WebAssembly runtime can't start: {reason}") });
     Some(EXIT_DEFECT)
+}
+
+/// Lowers the priority of this thread, and of those it will start for compiling and for files: where
+/// processors are scarce, the host's threads come first. The engine's ticker runs by now, and keeps its own.
+fn give_way_to_host() {
+    let nice = getpriority_process(None).unwrap_or(0);
+    // Lowering it is always allowed; if it fails all the same, nothing is lost but that.
+    let _ = setpriority_process(None, nice.saturating_add(NICE).min(MAX_NICE));
 }
 
 /// The state of a guest's thread.
