@@ -9,6 +9,36 @@ use host::{Guest, Scene};
 const ONCE: (&str, &str) = ("oneshot", "true");
 
 #[test]
+fn a_panic_in_any_callback_costs_a_log_line_and_not_the_host() {
+    if std::env::var_os("EXEC_WASI_SO").is_some() {
+        eprintln!("skipped: only the library of a debug build panics on purpose");
+        return;
+    }
+    let callbacks = ["cb_pre_run", "cb_collect", "cb_alarm", "cb_pause", "cb_resume", "cb_exit"];
+    for callback in callbacks {
+        let guest = Guest::new().out("line\n");
+        let options = [("interval_sec", "0"), ("interval_nsec", "20000000")];
+        let scene = Scene::new().env("EXEC_WASI_PANIC_IN", callback).guest(&guest, &options);
+        let mut host = scene.neighbour().start();
+        // The neighbour is heard all the time.
+        host.wait_until("the neighbour", |host| {
+            host.records().iter().filter(|record| record.bytes("message").is_some()).count() >= 15
+        });
+        let ended = host.stop();
+        assert!(ended.status.success(), "{callback}: {:?}\n{}", ended.status, ended.log);
+        let said = ended.log.contains(&format!("[exec_wasi] {callback} panicked at "));
+        // Resumed is only who was paused for a limit, which nothing here reaches.
+        assert!(said || callback == "cb_resume", "{callback}:\n{}", ended.log);
+    }
+    // A start that panics is a start that fails.
+    let guest = Guest::new().out("line\n");
+    let scene = Scene::new().env("EXEC_WASI_PANIC_IN", "cb_init").guest(&guest, &[]);
+    let ended = scene.start().wait();
+    assert!(!ended.status.success());
+    ended.assert_logged("[exec_wasi] cb_init panicked at ").assert_logged("on purpose");
+}
+
+#[test]
 fn the_host_shows_our_name_and_options() {
     let scene = Scene::new();
     let library = scene.path("flb-in_exec_wasi.so").display().to_string();

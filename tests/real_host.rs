@@ -190,9 +190,14 @@ fn get(port: u16, path: &str) -> String {
     loop {
         let answer = TcpStream::connect(("127.0.0.1", port)).and_then(|mut stream| {
             stream.set_read_timeout(Some(Duration::from_secs(2)))?;
-            write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
-            let mut text = String::new();
-            stream.read_to_string(&mut text).map(|_| text)
+            write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+            let mut bytes = Vec::new();
+            // Some hosts leave the connection open all the same; then the time-out ends the answer.
+            let ended = stream.read_to_end(&mut bytes);
+            if bytes.is_empty() {
+                ended?;
+            }
+            Ok(String::from_utf8_lossy(&bytes).into_owned())
         });
         match answer {
             Ok(text) if text.contains("exec_wasi") => return text,

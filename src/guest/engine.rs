@@ -127,6 +127,8 @@ impl GuestEngine {
 
 /// Guests that may run at a time with memory from the pool.
 const POOL_SLOTS: u32 = 1000;
+/// Memories, and tables, of one module: programs have one, proposals allow a few more.
+const MAX_PER_MODULE: u32 = 16;
 /// Bytes of a guest's memory, and of its stack, that stay with their slot when a run has ended: enough for a
 /// small program's next run, and little for a hundred inputs that wait.
 const KEPT_MEMORY_BYTES: usize = 16 << 10;
@@ -142,6 +144,8 @@ fn engine(traits: Traits) -> wasmtime::Result<Engine> {
         .total_tables(POOL_SLOTS)
         .total_core_instances(POOL_SLOTS)
         .total_component_instances(POOL_SLOTS)
+        .max_memories_per_module(MAX_PER_MODULE)
+        .max_tables_per_module(MAX_PER_MODULE)
         .max_memory_size(4 << 30)
         .table_elements(1_000_000)
         .max_core_instance_size(64 << 20)

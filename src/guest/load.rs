@@ -16,7 +16,7 @@ use super::cache::{Cache, Found, InputCache};
 use super::compiler;
 use super::component;
 use super::engine::{GuestEngine, VERSION};
-use super::native::{Code, Image, Trust};
+use super::native::{self, Code, Image, Trust};
 use super::outcome::causes;
 use super::program::{Program, Scan, digest, read};
 use crate::event::Event;
@@ -110,8 +110,13 @@ impl Load {
         if let Some(code) = cache.and_then(|cache| self.store(&cache, &image)) {
             return Ok(code);
         }
-        let loaded = image.load(&self.engine.engine);
-        loaded.map_err(|error| Failure::Passing(format!("its code can't be loaded: {}", causes(&error))))
+        image.load(&self.engine.engine).map_err(|error| {
+            if native::is_too_large(&error) {
+                Failure::NoProgram(format!("it needs more than a program may have: {}", causes(&error)))
+            } else {
+                Failure::Passing(format!("its code can't be loaded: {}", causes(&error)))
+            }
+        })
     }
 
     fn cached(&self, cache: &Cache) -> Option<Code> {

@@ -33,6 +33,12 @@ pub enum Code {
     Component(Component),
 }
 
+/// Whether code can't be loaded because the program has more, or larger, tables or memories than any may
+/// have. wasmtime has no type for that error.
+pub fn is_too_large(error: &Error) -> bool {
+    error.chain().any(|cause| cause.to_string().contains("pooling allocator requirements"))
+}
+
 /// As much of a file of native code as tells the form.
 const HEAD_BYTES: usize = 64;
 

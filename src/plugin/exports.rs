@@ -77,6 +77,11 @@ thread_local! {
 
 /// Runs `body`; a panic is logged and answered with `otherwise`.
 fn guard<T>(callback: &str, otherwise: T, body: impl FnOnce() -> T) -> T {
+    #[cfg(debug_assertions)]
+    let body = || {
+        panic_on_purpose(callback);
+        body()
+    };
     // What a panic may leave half-done is only our own instance, which stops being used with it or keeps
     // its invariants by itself: its locks recover, its counters only grow.
     match catch_unwind(AssertUnwindSafe(body)) {
@@ -92,6 +97,12 @@ fn guard<T>(callback: &str, otherwise: T, body: impl FnOnce() -> T) -> T {
             otherwise
         }
     }
+}
+
+/// For the tests: panics in the callback that `EXEC_WASI_PANIC_IN` names. Not in a release build.
+#[cfg(debug_assertions)]
+fn panic_on_purpose(callback: &str) {
+    assert!(std::env::var_os("EXEC_WASI_PANIC_IN").is_none_or(|name| name != callback), "on purpose");
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> &str {

@@ -90,13 +90,13 @@ rows! {
         "guest.wat",
         "(module (table 4000000000 funcref) (func (export \"_start\")))",
     )
-    .says("needs more than the size of tables (1000000 elements) allows");
+    .says("it needs more than a program may have: module table does not fit");
 
     more_memories_than_there_may_be => Fault::program(
         "guest.wat",
         format!("(module {} (func (export \"_start\")))", "(memory 1)".repeat(90)),
     )
-    .says("The guest can't start: ");
+    .says("it needs more than a program may have: module memory does not fit");
 
     a_table_grown_until_refused => traps(
         &before(
