@@ -6,9 +6,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
-use host::{Ended, Guest, Scene};
+use host::{Ended, Guest, ONCE, Scene};
 
-const ONCE: (&str, &str) = ("oneshot", "true");
 const NAME: &str = "fluent-bit-exec-wasi";
 
 /// A program large enough that what happens to it is said, by a long comment.

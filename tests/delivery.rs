@@ -4,9 +4,7 @@ mod host;
 
 use std::time::{Duration, Instant};
 
-use host::{Guest, Scene, neighbours_largest_gap};
-
-const ONCE: (&str, &str) = ("oneshot", "true");
+use host::{Guest, ONCE, Scene, neighbours_largest_gap};
 
 /// Largest gap in the neighbour's ten records a second that doesn't count as a stall.
 const STALL: f64 = 0.25;

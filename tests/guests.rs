@@ -5,24 +5,7 @@ mod host;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use host::{Guest, Scene};
-
-const ONCE: (&str, &str) = ("oneshot", "true");
-
-fn text(lines: &[Vec<u8>]) -> Vec<String> {
-    lines.iter().map(|line| String::from_utf8_lossy(line).into_owned()).collect()
-}
-
-/// Runs a guest once until `line` is logged; returns the lines of its records.
-fn run_until_logged(guest: &Guest, options: &[(&str, &str)], line: &str) -> Vec<String> {
-    let mut all = vec![ONCE];
-    all.extend(options);
-    let mut host = Scene::new().guest(guest, &all).start();
-    host.wait_for_log(line);
-    let ended = host.stop();
-    ended.assert_clean();
-    text(&ended.lines())
-}
+use host::{Guest, ONCE, Scene, run_until_logged, text};
 
 #[test]
 fn by_default_a_guest_has_its_name_and_nothing_else() {

@@ -3,9 +3,7 @@
 
 mod host;
 
-use host::{Guest, Scene, real_host};
-
-const ONCE: (&str, &str) = ("oneshot", "true");
+use host::{Guest, ONCE, Scene, real_host};
 
 const KNOWN: &[&str] = &["2.0.3", "2.0.14", "2.2.3", "3.2.1", "4.2.8", "5.0.9", "5.1.1"];
 

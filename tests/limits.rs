@@ -5,25 +5,9 @@ mod host;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use host::{Guest, Scene};
+use host::{Guest, ONCE, Scene, run_until_logged, text};
 
-const ONCE: (&str, &str) = ("oneshot", "true");
 const EVERY_50_MS: [(&str, &str); 2] = [("interval_sec", "0"), ("interval_nsec", "50000000")];
-
-fn text(lines: &[Vec<u8>]) -> Vec<String> {
-    lines.iter().map(|line| String::from_utf8_lossy(line).into_owned()).collect()
-}
-
-/// Runs a guest once until `line` is logged; returns the lines of its records.
-fn run_until_logged(guest: &Guest, options: &[(&str, &str)], line: &str) -> Vec<String> {
-    let mut all = vec![ONCE];
-    all.extend(options);
-    let mut host = Scene::new().guest(guest, &all).start();
-    host.wait_for_log(line);
-    let ended = host.stop();
-    ended.assert_clean();
-    text(&ended.lines())
-}
 
 #[test]
 fn fuel_ends_a_run_that_computes_too_much() {

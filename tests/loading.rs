@@ -4,9 +4,7 @@ mod host;
 
 use std::process::Command;
 
-use host::{Guest, Scene};
-
-const ONCE: (&str, &str) = ("oneshot", "true");
+use host::{Guest, ONCE, Scene};
 
 #[test]
 fn a_panic_in_any_callback_costs_a_log_line_and_not_the_host() {

@@ -5,9 +5,7 @@ mod host;
 use std::fs;
 use std::process::{Command, Output};
 
-use host::{Guest, Scene};
-
-const ONCE: (&str, &str) = ("oneshot", "true");
+use host::{Guest, ONCE, Scene};
 
 fn scene_with(content: &str) -> Scene {
     let scene = Scene::new();

@@ -8,9 +8,7 @@ use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use host::{Guest, PATIENCE, Record, Running, Scene, host_version, real_host};
-
-const ONCE: (&str, &str) = ("oneshot", "true");
+use host::{Guest, ONCE, PATIENCE, Record, Running, Scene, host_version, real_host};
 
 fn is_real() -> bool {
     let real = real_host().is_some();

@@ -2,9 +2,7 @@
 
 mod host;
 
-use host::{Guest, Record, Scene};
-
-const ONCE: (&str, &str) = ("oneshot", "true");
+use host::{Guest, ONCE, Record, Scene};
 
 /// Runs a guest once with these options and returns its records and the host's log.
 fn run(guest: Guest, options: &[(&str, &str)], records: usize) -> (Vec<Record>, String) {

@@ -2,9 +2,7 @@
 
 mod host;
 
-use host::{Guest, Scene};
-
-const ONCE: (&str, &str) = ("oneshot", "true");
+use host::{Guest, ONCE, Scene};
 
 fn reloads() -> bool {
     let has_it = host::host_version() >= (2, 1, 0);

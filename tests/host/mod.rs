@@ -17,6 +17,9 @@ pub use guest::Guest;
 /// How long a test waits for what must happen; far beyond what it takes on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Option of an input that runs its guest once.
+pub const ONCE: (&str, &str) = ("oneshot", "true");
+
 /// The program under test as the host.
 pub fn host_program() -> PathBuf {
     real_host().unwrap_or_else(|| env!("CARGO_BIN_EXE_exec-wasi").into())
@@ -235,6 +238,23 @@ pub struct Running {
     pub scene: Scene,
     child: Child,
     pub started: Instant,
+}
+
+/// Runs a guest once until `line` is logged; returns the lines of its records.
+#[track_caller]
+pub fn run_until_logged(guest: &Guest, options: &[(&str, &str)], line: &str) -> Vec<String> {
+    let mut all = vec![ONCE];
+    all.extend(options);
+    let mut host = Scene::new().guest(guest, &all).start();
+    host.wait_for_log(line);
+    let ended = host.stop();
+    ended.assert_clean();
+    text(&ended.lines())
+}
+
+/// Lines as text.
+pub fn text(lines: &[Vec<u8>]) -> Vec<String> {
+    lines.iter().map(|line| String::from_utf8_lossy(line).into_owned()).collect()
 }
 
 /// A host that has ended.
