@@ -57,6 +57,21 @@ fn a_guest_has_only_so_many_files_open() {
 }
 
 #[test]
+fn a_host_with_little_address_space_runs_guests_all_the_same() {
+    let guest = Guest::new().numbered_lines("line", 100);
+    let scene = Scene::new().guest(&guest, &[ONCE]);
+    let plain = scene.command();
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -v 3000000 && exec \"$0\" \"$@\""]);
+    limited.arg(plain.get_program()).args(plain.get_args());
+    limited.envs(plain.get_envs().filter_map(|(key, value)| Some((key, value?))));
+    limited.current_dir(plain.get_current_dir().expect("the scene's folder"));
+    let mut host = scene.start_command(limited);
+    host.wait_for_lines(100);
+    host.stop().assert_clean();
+}
+
+#[test]
 fn closing_a_file_makes_room_for_the_next() {
     let scene = Scene::new();
     let data = scene.path("data").display().to_string();

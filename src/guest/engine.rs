@@ -134,8 +134,11 @@ const MAX_PER_MODULE: u32 = 16;
 const KEPT_MEMORY_BYTES: usize = 16 << 10;
 const KEPT_STACK_BYTES: usize = 8 << 10;
 
-/// An engine that takes memory and stacks from a pool of address space, or, where the process may not have
-/// so much of that, maps them for each run.
+/// Address space that a growing memory gets beyond what it needs, where there is little.
+const GROWTH_BYTES: u64 = 1 << 20;
+
+/// An engine that takes memory and stacks from a pool of address space (terabytes, which cost nothing), or,
+/// where the process may not have that (`ulimit -v`), maps for each run just what it needs.
 fn engine(traits: Traits) -> wasmtime::Result<Engine> {
     let mut config = settings(traits)?;
     let mut pool = PoolingAllocationConfig::new();
@@ -153,7 +156,11 @@ fn engine(traits: Traits) -> wasmtime::Result<Engine> {
         .linear_memory_keep_resident(KEPT_MEMORY_BYTES)
         .async_stack_keep_resident(KEPT_STACK_BYTES);
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
-    Engine::new(&config).or_else(|_| Engine::new(&settings(traits)?))
+    Engine::new(&config).or_else(|_| {
+        let mut config = settings(traits)?;
+        config.memory_reservation(0).memory_guard_size(0).memory_reservation_for_growth(GROWTH_BYTES);
+        Engine::new(&config)
+    })
 }
 
 /// All that decides what code is compiled, and what code is taken: the cache and precompiled files hold
