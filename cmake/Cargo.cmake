@@ -2,7 +2,8 @@
 #
 #   CARGO          the cargo to use
 #   CARGO_PROFILE  release (default) or dev
-find_program(CARGO cargo HINTS "$ENV{CARGO_HOME}/bin" "$ENV{HOME}/.cargo/bin" REQUIRED)
+# The one that the shell finds, then the one that rustup installs.
+find_program(CARGO cargo PATHS "$ENV{HOME}/.cargo/bin" REQUIRED)
 set(CARGO_PROFILE release CACHE STRING "cargo profile to build with")
 set_property(CACHE CARGO_PROFILE PROPERTY STRINGS release dev)
 
