@@ -5,11 +5,10 @@
 
 use std::sync::Arc;
 
-use wasmtime::{AsContextMut, Caller, Linker, Result};
-use wasmtime_wasi::p1::wasi_snapshot_preview1::{self as general, WasiSnapshotPreview1};
-use wiggle::GuestMemory;
+use wasmtime::{Linker, Result};
+use wasmtime_wasi::p1::wasi_snapshot_preview1 as general;
 
-use super::memory::memory_of;
+use super::memory::parts;
 use super::{EMFILE, MODULE, SUCCESS};
 use crate::event::Event;
 use crate::guest::rarely::Rarely;
@@ -40,15 +39,6 @@ impl OpenFiles {
         }
         false
     }
-}
-
-/// What a general function works with.
-fn parts<'a>(caller: &'a mut Caller<'_, State>) -> Result<(GuestMemory<'a>, &'a mut State)> {
-    let memory = memory_of(caller)?;
-    let fuel = caller.as_context_mut().hostcall_fuel();
-    let (bytes, state) = memory.data_and_store_mut(caller);
-    state.wasi.set_hostcall_fuel(fuel);
-    Ok((GuestMemory::Unshared(bytes), state))
 }
 
 /// Puts our answers in front of those that `linker` has.

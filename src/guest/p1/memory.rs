@@ -1,6 +1,8 @@
 //! A guest's memory, as the host sees it.
 
-use wasmtime::{Caller, Error, Extern, Memory, Result};
+use wasmtime::{AsContextMut, Caller, Error, Extern, Memory, Result};
+use wasmtime_wasi::p1::wasi_snapshot_preview1::WasiSnapshotPreview1;
+use wiggle::GuestMemory;
 
 use crate::guest::sandbox::State;
 
@@ -19,6 +21,18 @@ pub fn memory_of(caller: &mut Caller<'_, State>) -> Result<Memory> {
         }
         _ => Err(Error::msg("missing required memory export")),
     }
+}
+
+/// What wasmtime-wasi's own function for a call works with.
+///
+/// # Errors
+/// As for [`memory_of`].
+pub fn parts<'a>(caller: &'a mut Caller<'_, State>) -> Result<(GuestMemory<'a>, &'a mut State)> {
+    let memory = memory_of(caller)?;
+    let fuel = caller.as_context_mut().hostcall_fuel();
+    let (bytes, state) = memory.data_and_store_mut(caller);
+    state.wasi.set_hostcall_fuel(fuel);
+    Ok((GuestMemory::Unshared(bytes), state))
 }
 
 /// Where a guest's pointer points, if the thing there is aligned and lies in memory as a whole.

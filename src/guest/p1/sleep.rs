@@ -6,11 +6,10 @@
 
 use std::time::Duration;
 
-use wasmtime::{AsContextMut, Error, Linker, Result};
-use wasmtime_wasi::p1::wasi_snapshot_preview1::{self as general, WasiSnapshotPreview1};
-use wiggle::GuestMemory;
+use wasmtime::{Error, Linker, Result};
+use wasmtime_wasi::p1::wasi_snapshot_preview1 as general;
 
-use super::memory::{memory_of, place};
+use super::memory::{memory_of, parts, place};
 use super::{MODULE, SUCCESS};
 use crate::guest::sandbox::State;
 
@@ -32,10 +31,7 @@ pub fn add_to_linker(linker: &mut Linker<State>) -> Result<()> {
                     let no_place = || Error::msg("poll_oneoff: no place in memory for its answer");
                     return told.map(|()| SUCCESS).ok_or_else(no_place);
                 }
-                let fuel = caller.as_context_mut().hostcall_fuel();
-                let (bytes, state) = memory.data_and_store_mut(&mut caller);
-                state.wasi.set_hostcall_fuel(fuel);
-                let mut guest = GuestMemory::Unshared(bytes);
+                let (mut guest, state) = parts(&mut caller)?;
                 general::poll_oneoff(&mut state.wasi, &mut guest, subscriptions, events, count, written).await
             })
         },

@@ -8,11 +8,10 @@
 //! wasmtime-wasi answers for that descriptor again, and it answers whenever a pointer of the call is not
 //! what it should be.
 
-use wasmtime::{AsContextMut, Linker, Result};
-use wasmtime_wasi::p1::wasi_snapshot_preview1::{self as general, WasiSnapshotPreview1};
-use wiggle::GuestMemory;
+use wasmtime::{Linker, Result};
+use wasmtime_wasi::p1::wasi_snapshot_preview1 as general;
 
-use super::memory::{memory_of, place};
+use super::memory::{memory_of, parts, place};
 use super::{MODULE, SUCCESS};
 use crate::guest::sandbox::State;
 use crate::guest::stdio::GuestStream;
@@ -51,7 +50,6 @@ pub fn add_to_linker(linker: &mut Linker<State>) -> Result<()> {
         |mut caller, (descriptor, buffers, count, written): (i32, i32, i32, i32)| {
             Box::new(async move {
                 let memory = memory_of(&mut caller)?;
-                let fuel = caller.as_context_mut().hostcall_fuel();
                 let (bytes, state) = memory.data_and_store_mut(&mut caller);
                 if let Some(stream) = state.direct.stream(descriptor)
                     && let Some(count_at) = place(bytes, written, 4, 4)
@@ -61,8 +59,7 @@ pub fn add_to_linker(linker: &mut Linker<State>) -> Result<()> {
                     bytes[count_at..count_at + 4].copy_from_slice(&total.to_le_bytes());
                     return Ok(SUCCESS);
                 }
-                state.wasi.set_hostcall_fuel(fuel);
-                let mut guest = GuestMemory::Unshared(bytes);
+                let (mut guest, state) = parts(&mut caller)?;
                 general::fd_write(&mut state.wasi, &mut guest, descriptor, buffers, count, written).await
             })
         },
