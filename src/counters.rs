@@ -34,6 +34,8 @@ counters! {
     long_lines,
     /// Bytes cut off or dropped by `long_lines`.
     long_line_lost_bytes,
+    /// Connections, look-ups and requests that the options don't allow.
+    refused_connections,
     /// Lines the host's parser didn't match.
     unparsed_lines,
     /// Appends the engine refused; the records were offered again.

@@ -92,6 +92,12 @@ pub enum Event {
     OpenFilesLimit {
         limit: u32,
     },
+    /// `what` the guest wanted, and why it didn't get it. After the `last` one no others are told.
+    NetworkRefused {
+        what: String,
+        why: String,
+        last: bool,
+    },
     Unparsed {
         parser: String,
         lines: u64,
@@ -134,6 +140,7 @@ impl Event {
             Self::LongLines { .. }
             | Self::GuestStderrLeftOut { .. }
             | Self::OpenFilesLimit { .. }
+            | Self::NetworkRefused { .. }
             | Self::Unparsed { .. }
             | Self::EventsLeftOut { .. }
             | Self::GuestDidNotStop { .. }
@@ -213,6 +220,10 @@ impl fmt::Display for Event {
                 f,
                 "The guest was refused more open files than open_files_limit ({limit}); it sees the error EMFILE."
             ),
+            Self::NetworkRefused { what, why, last } => {
+                let others = if *last { "; further targets are only counted" } else { "" };
+                write!(f, "The guest was refused {what}: {why}{others}.")
+            }
             Self::Unparsed { parser, lines } => {
                 write!(f, "Parser \"{parser}\" did not match {lines} lines; they were kept as text.")
             }

@@ -3,7 +3,7 @@
 
 #![allow(dead_code, reason = "only a part of each module is fuzzed")]
 
-#[path = "../../src/config.rs"]
+#[path = "../../src/config/mod.rs"]
 pub mod config;
 #[path = "../../src/record/mod.rs"]
 pub mod record;

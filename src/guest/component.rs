@@ -1,17 +1,27 @@
-//! WASI 0.2: components that export `wasi:cli/run`.
+//! Components: programs that export `wasi:cli/run` of WASI 0.2 or 0.3.
 //!
-//! They get the same as core modules do, through the same streams and within the same limits. The
-//! interfaces for sockets are there, since programs of some languages import them whether they use them or
-//! not, and answer every request with a refusal.
+//! They get the same as core modules do, through the same streams and within the same limits, and a network
+//! besides, if the options grant one ([`network`](super::network)). Which of the two a component is, its
+//! exports say; one that has both is run as the newer.
+
+use std::sync::Arc;
 
 use wasmtime::component::{Component, Linker, ResourceTable};
 use wasmtime::{Engine, Store};
-use wasmtime_wasi::p2::bindings::CommandPre;
+use wasmtime_wasi::p2::bindings::CommandPre as CommandOfP2;
+use wasmtime_wasi::p3::bindings::CommandPre as CommandOfP3;
+use wasmtime_wasi::sockets::WasiSocketsCtxView;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+#[cfg(feature = "http")]
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::engine::GuestEngine;
 use super::limits::Limits;
-use super::outcome::Outcome;
+#[cfg(feature = "http")]
+use super::network::http::Client;
+use super::network::names::LookUps;
+use super::network::{Network, Reach, names, sockets};
+use super::outcome::{Outcome, causes};
 use super::sandbox;
 use super::stdio::Streams;
 use crate::config::Config;
@@ -26,6 +36,13 @@ pub struct State {
     wasi: WasiCtx,
     handles: ResourceTable,
     limits: Limits,
+    /// Whom it may talk to.
+    pub network: Network,
+    look_ups: LookUps,
+    #[cfg(feature = "http")]
+    http: WasiHttpCtx,
+    #[cfg(feature = "http")]
+    client: Client,
 }
 
 impl WasiView for State {
@@ -34,20 +51,50 @@ impl WasiView for State {
     }
 }
 
+#[cfg(feature = "http")]
+impl WasiHttpView for State {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView { hooks: &mut self.client, table: &mut self.handles, ctx: &mut self.http }
+    }
+}
+
 impl State {
     /// Everything one run is granted; see [`sandbox`].
     ///
     /// # Errors
     /// A directory that can't be opened, with the reason.
-    pub fn granted(config: &Config, streams: &Streams) -> Result<Self, String> {
+    pub fn granted(config: &Config, streams: &Streams, reach: &Arc<Reach>) -> Result<Self, String> {
         let mut handles = ResourceTable::new();
         handles.set_max_capacity(OTHER_HANDLES + HANDLES_PER_FILE * config.open_files_limit as usize);
+        let network = Network::new(reach);
+        let mut wasi = sandbox::grants(config, streams)?;
+        network.grant(&mut wasi);
         Ok(Self {
-            wasi: sandbox::grants(config, streams)?.build(),
+            wasi: wasi.build(),
             handles,
             limits: Limits::of_component(config.memory_limit_bytes),
+            look_ups: LookUps::default(),
+            #[cfg(feature = "http")]
+            http: WasiHttpCtx::new(),
+            #[cfg(feature = "http")]
+            client: Client::new(network.clone()),
+            network,
         })
     }
+
+    /// What looking up names works with.
+    pub fn look_ups_and_sockets(&mut self) -> (&mut LookUps, WasiSocketsCtxView<'_>) {
+        let sockets = WasiSocketsCtxView { ctx: self.wasi.sockets(), table: &mut self.handles };
+        (&mut self.look_ups, sockets)
+    }
+}
+
+/// A component that is ready to run.
+pub enum Command {
+    /// Of WASI 0.2.
+    P2(CommandOfP2<State>),
+    /// Of WASI 0.3.
+    P3(CommandOfP3<State>),
 }
 
 /// The functions a component may import.
@@ -57,6 +104,16 @@ impl State {
 pub fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    wasmtime_wasi::p3::add_to_linker(&mut linker)?;
+    #[cfg(feature = "http")]
+    {
+        wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+        wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
+    }
+    linker.allow_shadowing(true);
+    names::add_to_linker(&mut linker)?;
+    sockets::add_to_linker(&mut linker)?;
+    linker.allow_shadowing(false);
     Ok(linker)
 }
 
@@ -64,35 +121,56 @@ pub fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
 ///
 /// # Errors
 /// What it imports and isn't there, or that it is no command, with what it exports instead.
-pub fn prepare(engine: &GuestEngine, component: &Component) -> Result<CommandPre<State>, String> {
+pub fn prepare(engine: &GuestEngine, component: &Component) -> Result<Command, String> {
     let exports: Vec<String> =
         component.component_type().exports(&engine.engine).map(|(name, _)| name.to_owned()).collect();
-    if !exports.iter().any(|name| name.starts_with("wasi:cli/run@0.2")) {
+    let runs_as = |version| exports.iter().any(|name| name.starts_with(version));
+    let (newer, older) = (runs_as("wasi:cli/run@0.3"), runs_as("wasi:cli/run@0.2"));
+    if !newer && !older {
         let exports = if exports.is_empty() { "nothing".to_owned() } else { exports.join(", ") };
-        return Err(format!("it is a component but no command: it exports {exports}, not wasi:cli/run@0.2"));
+        return Err(format!("it is a component but no command: it exports {exports}, not wasi:cli/run"));
     }
-    let linker = engine.component_linker().map_err(|error| super::outcome::causes(&error))?;
-    let instance = linker.instantiate_pre(component).map_err(|error| {
-        format!("it asks for what WASI 0.2 does not have: {}", super::outcome::causes(&error))
-    })?;
-    CommandPre::new(instance).map_err(|error| super::outcome::causes(&error))
+    let linker = engine.component_linker().map_err(|error| causes(&error))?;
+    let instance = linker
+        .instantiate_pre(component)
+        .map_err(|error| format!("it asks for what is not there: {}", causes(&error)))?;
+    let command = if newer {
+        CommandOfP3::new(instance).map(Command::P3)
+    } else {
+        CommandOfP2::new(instance).map(Command::P2)
+    };
+    command.map_err(|error| causes(&error))
 }
 
 /// Runs a component's `run` to its end. Dropping the future ends the guest.
 pub async fn run(
     engine: &GuestEngine,
-    command: &CommandPre<State>,
+    command: &Command,
     config: &Config,
+    streams: &Streams,
     state: State,
 ) -> Outcome {
     let mut store = Store::new(&engine.engine, state);
     store.limiter(|state| &mut state.limits);
     engine.bound(&mut store, config);
-    let command = match command.instantiate_async(&mut store).await {
-        Ok(command) => command,
-        Err(error) => return Outcome::of_failed_start(&error, &store.data().limits, config),
+    let ended = match command {
+        Command::P2(command) => match command.instantiate_async(&mut store).await {
+            Ok(command) => command.wasi_cli_run().call_run(&mut store).await,
+            Err(error) => return Outcome::of_failed_start(&error, &store.data().limits, config),
+        },
+        Command::P3(command) => match command.instantiate_async(&mut store).await {
+            Ok(command) => {
+                let run = store.run_concurrent(async |store| command.wasi_cli_run().call_run(store).await);
+                tokio::select! {
+                    biased;
+                    () = streams.limit_reached() => return Outcome::over_output_limit(config),
+                    ended = run => ended.flatten(),
+                }
+            }
+            Err(error) => return Outcome::of_failed_start(&error, &store.data().limits, config),
+        },
     };
-    match command.wasi_cli_run().call_run(&mut store).await {
+    match ended {
         Ok(Ok(())) => Outcome::Exited { code: 0 },
         Ok(Err(())) => Outcome::Exited { code: 1 },
         Err(error) => Outcome::of_error(&error, &store.data().limits, config),

@@ -174,8 +174,6 @@ fn settings(traits: Traits) -> wasmtime::Result<wasmtime::Config> {
         .consume_fuel(traits.counts_fuel)
         .max_wasm_stack(traits.stack_bytes)
         .async_stack_size(traits.stack_bytes + HOST_STACK_BYTES)
-        // One guest is one future; nothing runs beside it in its store.
-        .concurrency_support(false)
         // Enough to see through a recursion to who began it.
         .wasm_backtrace_max_frames(NonZeroUsize::new(50))
         // wasmtime finds its way through frames without the tables a debugger would need; and with them,

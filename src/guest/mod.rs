@@ -13,6 +13,7 @@ mod limits;
 mod load;
 #[allow(unsafe_code, reason = "native code is loaded, and only here")]
 mod native;
+mod network;
 mod outcome;
 mod p1;
 pub mod precompile;

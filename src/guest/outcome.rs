@@ -60,8 +60,7 @@ impl Outcome {
             return Self::Exited { code: exit.0.cast_unsigned() };
         }
         if error.is::<OutputLimitReached>() {
-            let value = config.output_limit_bytes.unwrap_or_default();
-            return Self::OverLimit { option: "output_limit", value };
+            return Self::over_output_limit(config);
         }
         if error.downcast_ref() == Some(&Trap::OutOfFuel) {
             return Self::OverLimit { option: "fuel", value: config.fuel.unwrap_or_default() };
@@ -83,6 +82,11 @@ impl Outcome {
             None
         };
         Self::Trapped { reason, backtrace, limit }
+    }
+
+    /// The run wrote more than `output_limit`.
+    pub fn over_output_limit(config: &Config) -> Self {
+        Self::OverLimit { option: "output_limit", value: config.output_limit_bytes.unwrap_or_default() }
     }
 
     /// What an error before `_start` means.

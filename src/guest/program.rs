@@ -16,10 +16,9 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{OnceCell, oneshot};
 use wasmtime::InstancePre;
-use wasmtime_wasi::p2::bindings::CommandPre;
 
 use super::cache::{Digest, InputCache};
-use super::component;
+use super::component::Command;
 use super::engine::GuestEngine;
 use super::load::{Failure, Load, recognise};
 use super::native::Trust;
@@ -37,8 +36,8 @@ const MAX_PROGRAM_BYTES: u64 = 500_000_000;
 pub enum Program {
     /// A core module of WASI 0.1.
     Module(InstancePre<State>),
-    /// A component of WASI 0.2.
-    Component(CommandPre<component::State>),
+    /// A component of WASI 0.2 or 0.3.
+    Component(Command),
 }
 
 /// Why a file is no program; a clause that begins with the file.

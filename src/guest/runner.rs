@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 
 use super::component;
 use super::engine::{GuestEngine, Traits};
+use super::network::Reach;
 use super::outcome::{EXIT_NOT_STARTED, Outcome, causes};
 use super::p1::{self, OpenFiles};
 use super::program::{LoadError, Program, ProgramFile};
@@ -122,11 +123,13 @@ impl Runner {
 
 /// Returns how the last run ended, as an exit code; `None` when it was cancelled.
 fn run(job: Job, cancelled: oneshot::Receiver<()>) -> Option<i32> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .max_blocking_threads(FILE_THREADS)
-        .thread_name("exec_wasi-file")
-        .build();
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_time().max_blocking_threads(FILE_THREADS).thread_name("exec_wasi-file");
+    if job.config.has_network() {
+        // Some descriptors, which most inputs can do without.
+        runtime.enable_io();
+    }
+    let runtime = runtime.build();
     let engine = GuestEngine::shared(Traits {
         stack_bytes: usize::try_from(job.config.stack_bytes).unwrap_or(usize::MAX),
         counts_fuel: job.config.fuel.is_some(),
@@ -162,6 +165,7 @@ struct Running {
     health: Health,
     streams: Arc<Streams>,
     files_refused: Arc<Rarely>,
+    reach: Arc<Reach>,
     state_dir: Option<StateDir>,
 }
 
@@ -173,6 +177,7 @@ impl Running {
             health: Health::default(),
             streams: Arc::new(Streams::new(&job.config, job.wire, &job.pipe, &job.counters)),
             files_refused: Arc::default(),
+            reach: Arc::new(Reach::new(&job.config, Arc::clone(&job.pipe), Arc::clone(&job.counters))),
             state_dir: None,
             engine,
             job,
@@ -266,6 +271,7 @@ impl Running {
             Arc::clone(&self.job.pipe),
             Arc::clone(&self.files_refused),
         );
+        let reach = Arc::clone(&self.reach);
         self.job.counters.runs.add(1);
         async move {
             streams.0.begin_run();
@@ -275,10 +281,12 @@ impl Running {
                         Ok(state) => p1::run(&engine, module, &config, state).await,
                         Err(reason) => Outcome::NotStarted { reason },
                     },
-                    Program::Component(command) => match component::State::granted(&config, &streams.0) {
-                        Ok(state) => component::run(&engine, command, &config, state).await,
-                        Err(reason) => Outcome::NotStarted { reason },
-                    },
+                    Program::Component(command) => {
+                        match component::State::granted(&config, &streams.0, &reach) {
+                            Ok(state) => component::run(&engine, command, &config, &streams.0, state).await,
+                            Err(reason) => Outcome::NotStarted { reason },
+                        }
+                    }
                 }
             };
             let guest = engine.interruptible(guest);

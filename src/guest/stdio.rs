@@ -14,6 +14,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use thiserror::Error;
 use tokio::io::AsyncWrite;
+use tokio::sync::Notify;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 
@@ -59,9 +60,13 @@ pub struct GuestStream {
     quota: Arc<Quota>,
 }
 
-/// Bytes that the run may still write, to both streams together.
+/// What the run may still write, to both streams together.
 #[derive(Default)]
-struct Quota(AtomicU64);
+struct Quota {
+    left_bytes: AtomicU64,
+    /// A stream that can't end the run itself has met the end.
+    reached: Notify,
+}
 
 enum Sink {
     Records(Records),
@@ -126,7 +131,12 @@ impl Streams {
 
     /// A run begins.
     pub fn begin_run(&self) {
-        self.stdout.quota.0.store(self.output_limit_bytes.unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.stdout.quota.left_bytes.store(self.output_limit_bytes.unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// Resolves when a stream of WASI 0.3 was to take more than the run may write.
+    pub async fn limit_reached(&self) {
+        self.stdout.quota.reached.notified().await;
     }
 
     /// The run is over: last lines without newline, and what is to be said about the others.
@@ -149,9 +159,9 @@ impl Streams {
 impl Quota {
     /// Takes up to `wanted` bytes. Only the guest's thread takes.
     fn take(&self, wanted: usize) -> usize {
-        let left = self.0.load(Ordering::Relaxed);
+        let left = self.left_bytes.load(Ordering::Relaxed);
         let taken = usize::try_from(left).unwrap_or(usize::MAX).min(wanted);
-        self.0.store(left - taken as u64, Ordering::Relaxed);
+        self.left_bytes.store(left - taken as u64, Ordering::Relaxed);
         taken
     }
 }
@@ -397,7 +407,14 @@ impl AsyncWrite for AsyncGuestStream {
             self.waiting = None;
         }
         let block = &bytes[..bytes.len().min(BLOCK_BYTES)];
-        Poll::Ready(self.stream.take([block]).map(|()| block.len()).map_err(io::Error::other))
+        match self.stream.take([block]) {
+            Ok(()) => Poll::Ready(Ok(block.len())),
+            Err(OutputLimitReached) => {
+                // An error would be the guest's to read and ignore; so it waits, for its end.
+                self.stream.quota.reached.notify_one();
+                Poll::Pending
+            }
+        }
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -1,0 +1,296 @@
+//! HTTP requests of components: `wasi:http` of WASI 0.2 and 0.3.
+//!
+//! The interfaces are wasmtime-wasi-http's. What it leaves to its embedder is here: whether a request may be
+//! made at all, where it goes, and how long and large it may become. Each request has a connection of its own,
+//! made to an address that was asked about after the name was resolved, so no second look-up can lead
+//! elsewhere. Redirects are the guest's to follow, and then requests like any other.
+
+use std::error::Error as _;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Buf as _, Bytes};
+use http::uri::Scheme;
+use http::{Method, Request, Response, Uri};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt as _;
+use hyper::client::conn::http1;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
+use wasmtime_wasi::runtime::spawn;
+use wasmtime_wasi_http::io::TokioIo;
+use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
+
+use super::names::NoAddress;
+use super::{Bounds, Network, Refusal, tls};
+use crate::config::Target;
+
+/// Sends what the guest's HTTP interfaces hand over.
+pub struct Client {
+    network: Network,
+}
+
+impl Client {
+    /// For one run.
+    pub fn new(network: Network) -> Self {
+        Self { network }
+    }
+}
+
+type Exchange = (Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>);
+
+impl WasiHttpHooks for Client {
+    fn send_request(
+        &mut self,
+        request: Request<WasiBody>,
+        options: Option<RequestOptions>,
+        _: Box<dyn Future<Output = Result<(), Error>> + Send>,
+    ) -> Box<dyn Future<Output = Result<Exchange, Error>> + Send> {
+        Box::new(send(self.network.clone(), request, options.unwrap_or_default()))
+    }
+}
+
+async fn send(
+    network: Network,
+    request: Request<WasiBody>,
+    options: RequestOptions,
+) -> Result<Exchange, Error> {
+    let Bounds { time, body_bytes } = network.reach.bounds;
+    let deadline = Instant::now() + time;
+    let to = Destination::of(request.uri())?;
+    // It would make a tunnel of the connection, to whomever the other side likes.
+    if request.method() == Method::CONNECT {
+        return Err(Error::HttpRequestMethodInvalid);
+    }
+    let Ok(permit) = Arc::clone(&network.requests).try_acquire_owned() else {
+        let limit = network.reach.connections_limit;
+        network.reach.refuse("one more HTTP request", Refusal::TooMany(limit));
+        return Err(Error::ConnectionLimitReached);
+    };
+    let addresses = to.addresses(&network);
+    let addresses = timeout_at(deadline, addresses).await.map_err(|_| Error::DnsTimeout)??;
+    let connect_by = options.connect_timeout.map_or(deadline, |time| deadline.min(Instant::now() + time));
+    let stream = timeout_at(connect_by, connect(&to, &addresses));
+    let stream = stream.await.map_err(|_| Error::ConnectionTimeout)??;
+    let (mut sender, connection) =
+        http1::handshake(TokioIo::new(stream)).await.map_err(|error| of_hyper(&error))?;
+    let connection = spawn(async move {
+        let _held = permit;
+        timeout_at(deadline, connection).await
+    });
+
+    let request = to.request(request.map(|body| {
+        Bounded::new(body, body_bytes, Error::HttpRequestBodySize, deadline, None).boxed_unsync()
+    }));
+    let answer_by = options.first_byte_timeout.map_or(deadline, |time| deadline.min(Instant::now() + time));
+    let response = timeout_at(answer_by, sender.send_request(request)).await;
+    let response =
+        response.map_err(|_| Error::ConnectionReadTimeout)?.map_err(|error| of_hyper(&error))?;
+    if let Some(announced) = response.body().size_hint().exact()
+        && announced > body_bytes
+    {
+        return Err(Error::HttpResponseBodySize(Some(announced)));
+    }
+    let between = options.between_bytes_timeout;
+    let response = response.map(|body| {
+        let body = body.map_err(|error| of_hyper(&error));
+        Bounded::new(body, body_bytes, Error::HttpResponseBodySize, deadline, between).boxed_unsync()
+    });
+    let rest = async move {
+        match connection.await {
+            Ok(exchanged) => exchanged.map_err(|error| of_hyper(&error)),
+            Err(_) => Err(Error::HttpResponseTimeout),
+        }
+    };
+    Ok((response, Box::new(rest)))
+}
+
+/// Where a request goes.
+struct Destination {
+    target: Target,
+    port: u16,
+    encrypted: bool,
+}
+
+impl Destination {
+    fn of(uri: &Uri) -> Result<Self, Error> {
+        let encrypted = match uri.scheme() {
+            Some(scheme) if *scheme == Scheme::HTTPS => true,
+            Some(scheme) if *scheme == Scheme::HTTP => false,
+            _ => return Err(Error::HttpProtocolError),
+        };
+        let authority = uri.authority().ok_or(Error::HttpRequestUriInvalid)?;
+        let target = Target::parse(authority.host()).ok_or(Error::HttpRequestUriInvalid)?;
+        let port = authority.port_u16().unwrap_or(if encrypted { 443 } else { 80 });
+        Ok(Self { target, port, encrypted })
+    }
+
+    /// Where it may be sent: at least one address.
+    async fn addresses(&self, network: &Network) -> Result<Vec<SocketAddr>, Error> {
+        let rules = &network.reach.allow_hosts;
+        let allowed = match &self.target {
+            Target::Name(name) => rules.have_name_at(name, self.port),
+            Target::Address(address) => rules.have_address(*address, self.port),
+        };
+        if !allowed {
+            network.reach.refuse(&self.described(), Refusal::NotAllowed);
+            return Err(Error::HttpRequestDenied);
+        }
+        let addresses = network.resolve(&self.target).await.map_err(|error| match error {
+            NoAddress::Refused => Error::HttpRequestDenied,
+            NoAddress::Unknown => Error::DnsError { rcode: None, info_code: None },
+        })?;
+        let addresses = addresses.into_iter().map(|address| SocketAddr::new(address, self.port));
+        let addresses: Vec<_> = addresses.filter(|address| network.may_reach(*address).is_ok()).collect();
+        if addresses.is_empty() {
+            network.reach.refuse(&self.described(), Refusal::ResolvesInside);
+            return Err(Error::DestinationIpProhibited);
+        }
+        Ok(addresses)
+    }
+
+    fn described(&self) -> String {
+        let scheme = if self.encrypted { "https" } else { "http" };
+        match &self.target {
+            Target::Name(name) => format!("a request to {scheme}://{name}:{}", self.port),
+            Target::Address(address) => {
+                format!("a request to {scheme}://{}", SocketAddr::new(*address, self.port))
+            }
+        }
+    }
+
+    /// The request as it is written to whom it is for: without whom it is for.
+    fn request<B>(&self, mut request: Request<B>) -> Request<B> {
+        let path = request.uri().path_and_query().cloned();
+        *request.uri_mut() = path.map_or_else(|| Uri::from_static("/"), Uri::from);
+        request
+    }
+}
+
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+/// Connects to the first address that can be connected to.
+async fn connect(to: &Destination, addresses: &[SocketAddr]) -> Result<Box<dyn Stream>, Error> {
+    let mut last = Error::DestinationUnavailable;
+    for address in addresses {
+        match TcpStream::connect(address).await {
+            Ok(stream) => {
+                // A request is small, and its answer is waited for.
+                let _ = stream.set_nodelay(true);
+                return if to.encrypted {
+                    Ok(Box::new(tls::wrap(stream, &to.target).await?))
+                } else {
+                    Ok(Box::new(stream))
+                };
+            }
+            Err(error) => last = of_connecting(&error),
+        }
+    }
+    Err(last)
+}
+
+fn of_connecting(error: &io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => Error::ConnectionRefused,
+        io::ErrorKind::TimedOut => Error::ConnectionTimeout,
+        io::ErrorKind::ConnectionReset => Error::ConnectionTerminated,
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => Error::DestinationIpUnroutable,
+        _ => Error::DestinationUnavailable,
+    }
+}
+
+fn of_hyper(error: &hyper::Error) -> Error {
+    // A bound that the guest's own body has broken.
+    if let Some(Error::HttpRequestBodySize(size)) = error.source().and_then(|cause| cause.downcast_ref()) {
+        return Error::HttpRequestBodySize(*size);
+    }
+    if error.is_timeout() {
+        Error::HttpResponseTimeout
+    } else if error.is_incomplete_message() {
+        Error::HttpResponseIncomplete
+    } else if error.is_parse_too_large() {
+        Error::HttpResponseHeaderSectionSize(None)
+    } else if error.is_closed() || error.is_canceled() {
+        Error::ConnectionTerminated
+    } else {
+        Error::HttpProtocolError
+    }
+}
+
+/// A body within its bounds.
+struct Bounded<B> {
+    body: B,
+    left_bytes: u64,
+    limit_bytes: u64,
+    too_large: fn(Option<u64>) -> Error,
+    deadline: Pin<Box<Sleep>>,
+    /// Longest time for one frame to come, as the guest wants it, and when the next is due.
+    between: Option<(Duration, Pin<Box<Sleep>>)>,
+}
+
+impl<B> Bounded<B> {
+    fn new(
+        body: B,
+        limit_bytes: u64,
+        too_large: fn(Option<u64>) -> Error,
+        deadline: Instant,
+        between: Option<Duration>,
+    ) -> Self {
+        Self {
+            body,
+            left_bytes: limit_bytes,
+            limit_bytes,
+            too_large,
+            deadline: Box::pin(sleep_until(deadline)),
+            between: between.map(|time| (time, Box::pin(tokio::time::sleep(time)))),
+        }
+    }
+}
+
+impl<B: Body<Data = Bytes, Error = Error> + Unpin> Body for Bounded<B> {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let this = &mut *self;
+        let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(context) else {
+            if this.deadline.as_mut().poll(context).is_ready() {
+                return Poll::Ready(Some(Err(Error::HttpResponseTimeout)));
+            }
+            if let Some((_, due)) = &mut this.between {
+                ready!(due.as_mut().poll(context));
+                return Poll::Ready(Some(Err(Error::ConnectionReadTimeout)));
+            }
+            return Poll::Pending;
+        };
+        if let Some((time, due)) = &mut this.between {
+            due.as_mut().reset(Instant::now() + *time);
+        }
+        if let Some(Ok(data)) = frame.as_ref().map(|frame| frame.as_ref().map(Frame::data_ref))
+            && let Some(data) = data
+        {
+            match this.left_bytes.checked_sub(data.remaining() as u64) {
+                Some(left) => this.left_bytes = left,
+                None => return Poll::Ready(Some(Err((this.too_large)(Some(this.limit_bytes))))),
+            }
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

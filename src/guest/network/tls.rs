@@ -1,0 +1,81 @@
+//! Encrypted connections: TLS 1.2 and 1.3 by rustls, and whom to believe by the system.
+//!
+//! The system's certificate authorities are those that its own programs use, or what the usual variables
+//! `SSL_CERT_FILE` and `SSL_CERT_DIR` name. They are read when they are first needed, not by a host's thread,
+//! and anew every hour, so that a renewed bundle needs no restart.
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, RootCertStore};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use wasmtime_wasi_http::Error;
+
+use crate::config::Target;
+
+/// How long the system's authorities are taken as they were read.
+const READ_AGAIN: Duration = Duration::from_secs(3600);
+
+/// What connections of all inputs have in common. Only exchanged under the lock.
+static CONFIG: Mutex<Option<(Instant, Arc<ClientConfig>)>> = Mutex::new(None);
+
+/// Encrypts a connection to `target`, whose certificate has to be good for that name or address.
+///
+/// # Errors
+/// What is wrong with the other side's certificate or its TLS, or that no authority is known.
+pub async fn wrap(stream: TcpStream, target: &Target) -> Result<TlsStream<TcpStream>, Error> {
+    let name = match target {
+        Target::Name(name) => {
+            ServerName::try_from(name.clone()).map_err(|_| Error::HttpRequestUriInvalid)?
+        }
+        Target::Address(address) => ServerName::from(*address),
+    };
+    let connector = TlsConnector::from(config().await?);
+    connector.connect(name, stream).await.map_err(|error| of_tls(&error))
+}
+
+async fn config() -> Result<Arc<ClientConfig>, Error> {
+    let known = CONFIG.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    if let Some((read, config)) = known
+        && read.elapsed() < READ_AGAIN
+    {
+        return Ok(config);
+    }
+    let config = wasmtime_wasi::runtime::spawn_blocking(read).await?;
+    *CONFIG.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), Arc::clone(&config)));
+    Ok(config)
+}
+
+fn read() -> Result<Arc<ClientConfig>, Error> {
+    let found = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    let (usable, _) = roots.add_parsable_certificates(found.certs);
+    if usable == 0 {
+        let why = found.errors.first().map_or_else(String::new, |error| format!(": {error}"));
+        let what = format!("the host's system has no certificate authorities{why}");
+        return Err(Error::InternalError(Some(what)));
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Error::InternalError(Some(error.to_string())))?;
+    let mut config = config.with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+fn of_tls(error: &io::Error) -> Error {
+    match error.get_ref().and_then(|cause| cause.downcast_ref()) {
+        Some(rustls::Error::InvalidCertificate(_)) => Error::TlsCertificateError,
+        Some(rustls::Error::AlertReceived(alert)) => Error::TlsAlertReceived {
+            alert_id: Some((*alert).into()),
+            alert_message: Some(format!("{alert:?}")),
+        },
+        Some(_) => Error::TlsProtocolError,
+        None => Error::ConnectionTerminated,
+    }
+}
