@@ -19,33 +19,33 @@ use url::Host;
 /// special-purpose addresses). Those of IPv6 that carry an address of IPv4 within are among them.
 static INSIDE: LazyLock<Vec<IpNet>> = LazyLock::new(|| {
     let blocks = [
-    "0.0.0.0/8",
-    "10.0.0.0/8",
-    "100.64.0.0/10",
-    "127.0.0.0/8",
-    "169.254.0.0/16",
-    "172.16.0.0/12",
-    "192.0.0.0/24",
-    "192.0.2.0/24",
-    "192.88.99.0/24",
-    "192.168.0.0/16",
-    "198.18.0.0/15",
-    "198.51.100.0/24",
-    "203.0.113.0/24",
-    "224.0.0.0/4",
-    "240.0.0.0/4",
-    "::/96",
-    "::ffff:0:0/96",
-    "64:ff9b::/96",
-    "64:ff9b:1::/48",
-    "100::/64",
-    "2001::/23",
-    "2001:db8::/32",
-    "2002::/16",
-    "fc00::/7",
-    "fe80::/10",
-    "fec0::/10",
-    "ff00::/8",
+        "0.0.0.0/8",
+        "10.0.0.0/8",
+        "100.64.0.0/10",
+        "127.0.0.0/8",
+        "169.254.0.0/16",
+        "172.16.0.0/12",
+        "192.0.0.0/24",
+        "192.0.2.0/24",
+        "192.88.99.0/24",
+        "192.168.0.0/16",
+        "198.18.0.0/15",
+        "198.51.100.0/24",
+        "203.0.113.0/24",
+        "224.0.0.0/4",
+        "240.0.0.0/4",
+        "::/96",
+        "::ffff:0:0/96",
+        "64:ff9b::/96",
+        "64:ff9b:1::/48",
+        "100::/64",
+        "2001::/23",
+        "2001:db8::/32",
+        "2002::/16",
+        "fc00::/7",
+        "fe80::/10",
+        "fec0::/10",
+        "ff00::/8",
     ];
     blocks.map(|block| block.parse().expect("the table has ranges")).to_vec()
 });
@@ -82,7 +82,8 @@ impl Target {
     /// name. `None` for what is neither.
     #[must_use]
     pub fn parse(host: &str) -> Option<Self> {
-        if let Ok(address) = host.trim_matches(['[', ']']).parse::<IpAddr>() {
+        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        if let Ok(address) = bare.parse::<IpAddr>() {
             return Some(Self::Address(address.to_canonical()));
         }
         match Host::parse(host).ok()? {
@@ -215,9 +216,7 @@ impl Rule {
     fn covers(&self, address: IpAddr) -> bool {
         match &self.whom {
             Whom::Anyone => !leads_inside(address),
-            Whom::Range(range) => {
-                range.contains(&address) && (!leads_inside(address) || lies_inside(range))
-            }
+            Whom::Range(range) => range.contains(&address) && (!leads_inside(address) || lies_inside(range)),
             Whom::Name(_) | Whom::NamesBelow(_) => false,
         }
     }
@@ -302,8 +301,26 @@ mod tests {
             assert_eq!(Rule::parse(item).expect(item).to_string(), shown);
         }
         for item in [
-            "", ":80", "a:b", "a:0", "a:65536", "a:80:90", "a*", "a.*.b", "*.10.0.0.1", "**", "[::1", "[a]:80",
-            "[10.0.0.1]:80", "10.0.0.0/33", "a/8", "a b", "http://a", "a/path", "[::1]8080", "[::1]:",
+            "",
+            ":80",
+            "a:b",
+            "a:0",
+            "a:65536",
+            "a:80:90",
+            "a*",
+            "a.*.b",
+            "*.10.0.0.1",
+            "**",
+            "[::1",
+            "[a]:80",
+            "[10.0.0.1]:80",
+            "10.0.0.0/33",
+            "a/8",
+            "a b",
+            "http://a",
+            "a/path",
+            "[::1]8080",
+            "[::1]:",
         ] {
             assert_eq!(Rule::parse(item), None, "{item}");
         }
@@ -327,9 +344,24 @@ mod tests {
         for wide in ["*", "0.0.0.0/0", "::/0", "*.example.org", "126.0.0.0/7"] {
             let rules = rules(wide);
             for inner in [
-                "127.0.0.1", "0.0.0.0", "10.0.0.1", "169.254.169.254", "192.168.1.1", "100.64.0.1", "172.31.0.1",
-                "255.255.255.255", "224.0.0.1", "::1", "::", "fe80::1", "fd00::1", "::ffff:127.0.0.1",
-                "::127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::1", "ff02::1",
+                "127.0.0.1",
+                "0.0.0.0",
+                "10.0.0.1",
+                "169.254.169.254",
+                "192.168.1.1",
+                "100.64.0.1",
+                "172.31.0.1",
+                "255.255.255.255",
+                "224.0.0.1",
+                "::1",
+                "::",
+                "fe80::1",
+                "fd00::1",
+                "::ffff:127.0.0.1",
+                "::127.0.0.1",
+                "64:ff9b::7f00:1",
+                "2002:7f00:1::1",
+                "ff02::1",
             ] {
                 assert!(!rules.have_address(address(inner), 80), "{wide} {inner}");
                 assert!(!rules.have_resolved("a.example.org", address(inner), 80), "{wide} {inner}");
@@ -362,8 +394,16 @@ mod tests {
     #[test]
     fn no_spelling_makes_a_name_of_an_address() {
         for spelling in [
-            "127.0.0.1", "127.1", "0x7f000001", "2130706433", "0177.0.0.1", "::ffff:127.0.0.1",
-            "[::ffff:7f00:1]", "127.0.0.1.", "１２７.0.0.1", "%31%32%37.0.0.1",
+            "127.0.0.1",
+            "127.1",
+            "0x7f000001",
+            "2130706433",
+            "0177.0.0.1",
+            "::ffff:127.0.0.1",
+            "[::ffff:7f00:1]",
+            "127.0.0.1.",
+            "１２７.0.0.1",
+            "%31%32%37.0.0.1",
         ] {
             assert_eq!(Target::parse(spelling), Some(Target::Address(address("127.0.0.1"))), "{spelling}");
         }

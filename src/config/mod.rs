@@ -13,9 +13,9 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use self::reader::Reader;
 pub use self::allow::{Rules, Target};
 pub use self::options::{Kind, OPTIONS, OptionSpec};
+use self::reader::Reader;
 
 use crate::record::encode::Format;
 use crate::record::lines::LongLines;

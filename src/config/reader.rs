@@ -3,9 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{
-    AfterRun, CachePlace, ConfigError, OPTIONS, Preopen, Properties, Rules, STATE_DIR_OF_GUEST,
-};
+use super::{AfterRun, CachePlace, ConfigError, OPTIONS, Preopen, Properties, Rules, STATE_DIR_OF_GUEST};
 use crate::schedule::Rhythm;
 
 /// The host's properties, read as the options they are.
@@ -32,7 +30,11 @@ impl<P: Properties> Reader<'_, P> {
         items.filter(|item| !item.is_empty()).map(str::to_owned).collect()
     }
 
-    pub fn choice<T: Copy>(&self, name: &'static str, choices: &[(&'static str, T)]) -> Result<T, ConfigError> {
+    pub fn choice<T: Copy>(
+        &self,
+        name: &'static str,
+        choices: &[(&'static str, T)],
+    ) -> Result<T, ConfigError> {
         let value = self.text(name).unwrap_or_default();
         let found = choices.iter().find(|(word, _)| value.eq_ignore_ascii_case(word));
         found.map(|(_, choice)| *choice).ok_or_else(|| {

@@ -29,9 +29,7 @@ static CONFIG: Mutex<Option<(Instant, Arc<ClientConfig>)>> = Mutex::new(None);
 /// What is wrong with the other side's certificate or its TLS, or that no authority is known.
 pub async fn wrap(stream: TcpStream, target: &Target) -> Result<TlsStream<TcpStream>, Error> {
     let name = match target {
-        Target::Name(name) => {
-            ServerName::try_from(name.clone()).map_err(|_| Error::HttpRequestUriInvalid)?
-        }
+        Target::Name(name) => ServerName::try_from(name.clone()).map_err(|_| Error::HttpRequestUriInvalid)?,
         Target::Address(address) => ServerName::from(*address),
     };
     let connector = TlsConnector::from(config().await?);
