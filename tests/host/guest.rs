@@ -5,6 +5,8 @@
 
 use std::fmt::Write;
 
+use super::net_guest;
+
 /// A guest under construction.
 #[derive(Clone, Debug, Default)]
 pub struct Guest {
@@ -14,6 +16,8 @@ pub struct Guest {
     loops: usize,
     /// WASI functions besides the usual ones: name and parameters.
     imports: Vec<(&'static str, &'static str)>,
+    /// Whether it has steps of `net_guest.rs`.
+    pub(super) network: bool,
 }
 
 /// The first 64 KiB are scratch memory; data comes behind it.
@@ -166,7 +170,10 @@ impl Guest {
     /// The module as a component of WASI 0.2, by the adapter that toolchains use.
     pub fn component(&self) -> Vec<u8> {
         use wasi_preview1_component_adapter_provider as adapter;
-        let module = wat::parse_str(self.wat()).expect("the guest is a module");
+        let mut module = wat::parse_str(self.wat()).expect("the guest is a module");
+        if self.network {
+            net_guest::describe(&mut module);
+        }
         wit_component::ComponentEncoder::default()
             .validate(true)
             .module(&module)
@@ -195,6 +202,10 @@ impl Guest {
                 "(import \"wasi_snapshot_preview1\" \"{name}\" (func ${name} (param {params}) (result i32)))"
             );
         }
+        let (network_imports, network) = match self.network {
+            true => (net_guest::IMPORTS, net_guest::words() + net_guest::FUNCTIONS),
+            false => ("", String::new()),
+        };
         let pages = (DATA + self.data.len()) / 65536 + 1;
         let code = &self.code;
         format!(
@@ -212,7 +223,7 @@ impl Guest {
   (import "wasi_snapshot_preview1" "args_get" (func $args_get (param i32 i32) (result i32)))
   (import "wasi_snapshot_preview1" "environ_sizes_get" (func $environ_sizes_get (param i32 i32) (result i32)))
   (import "wasi_snapshot_preview1" "environ_get" (func $environ_get (param i32 i32) (result i32)))
-  {imports}
+  {imports}{network_imports}
   (memory (export "memory") {pages})
   (data (i32.const {DATA}) "{data}")
   (data (i32.const 1000) "errno 00\n")
@@ -306,6 +317,7 @@ impl Guest {
     (if (local.get $errno) (then (call $errno (local.get $errno)) (return)))
     (call $write (i32.load (i32.const 500)) (local.get $content) (local.get $size)))
 
+  {network}
   (func $recurse (param i32) (result i32)
     (i32.add (call $recurse (i32.add (local.get 0) (i32.const 1))) (i32.const 1)))
 

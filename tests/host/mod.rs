@@ -5,6 +5,7 @@
 #![allow(dead_code, reason = "each test program uses its part")]
 
 pub mod guest;
+mod net_guest;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -157,8 +158,10 @@ impl Scene {
     pub fn guest(self, guest: &Guest, options: &[(&str, &str)]) -> Self {
         let number = self.inputs.iter().filter(|arg| *arg == "-i").count();
         let name = format!("guest{number}.wat");
-        let program =
-            if as_components() { self.file(&name, guest.component()) } else { self.file(&name, guest.wat()) };
+        let program = match as_components() || guest.network {
+            true => self.file(&name, guest.component()),
+            false => self.file(&name, guest.wat()),
+        };
         let mut all = vec![("wasi_path", program.as_str())];
         all.extend(options);
         self.input("exec_wasi", &all)
