@@ -18,6 +18,8 @@ pub struct Guest {
     imports: Vec<(&'static str, &'static str)>,
     /// Whether it has steps of `net_guest.rs`.
     pub(super) network: bool,
+    /// Whether some of these are about HTTP, which not every build has.
+    pub(super) http: bool,
 }
 
 /// The first 64 KiB are scratch memory; data comes behind it.
@@ -202,10 +204,15 @@ impl Guest {
                 "(import \"wasi_snapshot_preview1\" \"{name}\" (func ${name} (param {params}) (result i32)))"
             );
         }
-        let (network_imports, network) = match self.network {
-            true => (net_guest::IMPORTS, net_guest::words() + net_guest::FUNCTIONS),
-            false => ("", String::new()),
-        };
+        let mut network = (String::new(), String::new());
+        if self.network {
+            network = (net_guest::IMPORTS.into(), net_guest::words() + net_guest::FUNCTIONS);
+        }
+        if self.http {
+            network.0 += net_guest::HTTP_IMPORTS;
+            network.1 += net_guest::HTTP_FUNCTIONS;
+        }
+        let (network_imports, network) = network;
         let pages = (DATA + self.data.len()) / 65536 + 1;
         let code = &self.code;
         format!(

@@ -145,6 +145,7 @@ impl Guest {
             let _ = write!(places, "(i32.const {at}) (i32.const {len}) ");
         }
         let follow = u32::from(follow);
+        self.http = true;
         self.network_step(&format!(
             "(call $http (i32.const {method}) (i32.const {scheme}) {places} (i32.const {follow}))"
         ))
@@ -274,7 +275,9 @@ pub(super) const IMPORTS: &str = r#"
     (func $udp_put (param i32 i32 i32 i32)))
   (import "wasi:sockets/udp@0.2.0" "[method]outgoing-datagram-stream.subscribe"
     (func $udp_out_ready (param i32) (result i32)))
+"#;
 
+pub(super) const HTTP_IMPORTS: &str = r#"
   (import "wasi:http/types@0.2.0" "[constructor]fields" (func $fields (result i32)))
   (import "wasi:http/types@0.2.0" "[method]fields.get" (func $field (param i32 i32 i32 i32)))
   (import "wasi:http/types@0.2.0" "[resource-drop]fields" (func $drop_fields (param i32)))
@@ -604,7 +607,9 @@ pub(super) const FUNCTIONS: &str = r#"
           (local.set $n (i32.add (local.get $n) (i32.const 1)))
           (br_if $byte (i32.lt_u (local.get $n) (i32.const 4))))))
     (call $say (global.get $newline)))
+"#;
 
+pub(super) const HTTP_FUNCTIONS: &str = r#"
   (func $http (param $method i32) (param $scheme i32) (param $authority i32) (param $authority_len i32)
     (param $path i32) (param $path_len i32) (param $body i32) (param $body_len i32) (param $follow i32)
     (local $request i32) (local $outgoing i32) (local $stream i32) (local $future i32) (local $response i32)
