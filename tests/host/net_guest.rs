@@ -13,7 +13,7 @@ use wit_parser::{Resolve, TypeDefKind};
 use super::Guest;
 
 /// The interfaces that these steps import.
-const WIT: &str = include_str!("network.wit");
+pub(super) const WIT: &str = include_str!("network.wit");
 
 /// What the steps say, each a global of its name in the guest.
 const WORDS: [(&str, &str); 18] = [
@@ -179,19 +179,10 @@ fn in_memory(address: SocketAddr) -> [u8; 32] {
     bytes
 }
 
-/// Tells `wit-component` what the module's imports are.
-pub(super) fn describe(module: &mut Vec<u8>) {
-    let mut resolve = Resolve::default();
-    let package = resolve.push_str("network.wit", WIT).expect("WIT");
-    let world = resolve.select_world(&[package], Some("network")).expect("the world");
-    let utf8 = wit_component::StringEncoding::UTF8;
-    wit_component::embed_component_metadata(module, &resolve, world, utf8).expect("a description");
-}
-
 /// Names of error codes and what else the steps say, as data and globals.
-pub(super) fn words() -> String {
+pub(super) fn words(wit: &str) -> String {
     let mut resolve = Resolve::default();
-    resolve.push_str("network.wit", WIT).expect("WIT");
+    resolve.push_str("guest.wit", wit).expect("WIT");
     let mut text = String::new();
     for (interface, at) in [("wasi:sockets/network", 32768), ("wasi:http/types", 34000)] {
         for (n, name) in error_codes(&resolve, interface).iter().enumerate() {
@@ -315,18 +306,8 @@ pub(super) const HTTP_IMPORTS: &str = r#"
   (import "wasi:http/outgoing-handler@0.2.0" "handle" (func $handle (param i32 i32 i32 i32)))
 "#;
 
-/// In the first 64 KiB: names of error codes from 32768 and 34000, words from 36000, what functions return
-/// at $ret, the address that was found at 36800, a decimal number up to 36912, a datagram at 36928, a
-/// location at 40000, and from 41000 what the host puts there.
-pub(super) const FUNCTIONS: &str = r#"
-  (global $ret i32 (i32.const 36736))
-  (global $network (mut i32) (i32.const 0))
-  (global $socket (mut i32) (i32.const 0))
-  (global $input (mut i32) (i32.const 0))
-  (global $output (mut i32) (i32.const 0))
-  (global $udp (mut i32) (i32.const 0))
-  (global $udp_in (mut i32) (i32.const 0))
-  (global $udp_out (mut i32) (i32.const 0))
+/// Where the host puts things.
+pub(super) const MEMORY: &str = r#"
   (global $free (mut i32) (i32.const 41000))
 
   ;; what the host has put into memory isn't needed any more
@@ -341,7 +322,20 @@ pub(super) const FUNCTIONS: &str = r#"
     (global.set $free (i32.add (local.get $at) (local.get $len)))
     (if (i32.gt_u (global.get $free) (i32.const 65536)) (then unreachable))
     (local.get $at))
+"#;
 
+/// In the first 64 KiB: names of error codes from 32768 and 34000, words from 36000, what functions return
+/// at $ret, the address that was found at 36800, a decimal number up to 36912, a datagram at 36928, a
+/// location at 40000, and from 41000 what the host puts there.
+pub(super) const FUNCTIONS: &str = r#"
+  (global $ret i32 (i32.const 36736))
+  (global $network (mut i32) (i32.const 0))
+  (global $socket (mut i32) (i32.const 0))
+  (global $input (mut i32) (i32.const 0))
+  (global $output (mut i32) (i32.const 0))
+  (global $udp (mut i32) (i32.const 0))
+  (global $udp_in (mut i32) (i32.const 0))
+  (global $udp_out (mut i32) (i32.const 0))
   ;; the adapter's own memory, which is never forgotten
   (func (export "cabi_realloc_adapter") (param i32 i32 i32) (param $len i32) (result i32)
     (local $page i32)
