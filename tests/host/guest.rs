@@ -5,6 +5,8 @@
 
 use std::fmt::Write;
 
+use super::{async_guest, net_guest};
+
 /// A guest under construction.
 #[derive(Clone, Debug, Default)]
 pub struct Guest {
@@ -14,6 +16,10 @@ pub struct Guest {
     loops: usize,
     /// WASI functions besides the usual ones: name and parameters.
     imports: Vec<(&'static str, &'static str)>,
+    /// Whether it has steps of `net_guest.rs`.
+    pub(super) network: bool,
+    /// Whether some of these are about HTTP, which not every build has.
+    pub(super) http: bool,
 }
 
 /// The first 64 KiB are scratch memory; data comes behind it.
@@ -166,7 +172,10 @@ impl Guest {
     /// The module as a component of WASI 0.2, by the adapter that toolchains use.
     pub fn component(&self) -> Vec<u8> {
         use wasi_preview1_component_adapter_provider as adapter;
-        let module = wat::parse_str(self.wat()).expect("the guest is a module");
+        let mut module = wat::parse_str(self.wat()).expect("the guest is a module");
+        if self.network {
+            describe(&mut module, net_guest::WIT);
+        }
         wit_component::ComponentEncoder::default()
             .validate(true)
             .module(&module)
@@ -180,8 +189,24 @@ impl Guest {
             .expect("the adapter fits the module")
     }
 
+    /// The same steps as a component of WASI 0.3.
+    pub fn async_component(&self) -> Vec<u8> {
+        let mut module = wat::parse_str(self.text(World::Async)).expect("the guest is a module");
+        describe(&mut module, async_guest::WIT);
+        wit_component::ComponentEncoder::default()
+            .validate(true)
+            .module(&module)
+            .expect("a module")
+            .encode()
+            .expect("a component")
+    }
+
     /// The module as text.
     pub fn wat(&self) -> String {
+        self.text(World::Preview1)
+    }
+
+    fn text(&self, world: World) -> String {
         let mut data = String::new();
         for byte in &self.data {
             let _ = write!(data, "\\{byte:02x}");
@@ -189,29 +214,39 @@ impl Guest {
         let globals: String =
             (1..=self.loops).map(|n| format!("(global $n{n} (mut i32) (i32.const 0))")).collect();
         let mut imports = String::new();
-        for (name, params) in &self.imports {
-            let _ = writeln!(
-                imports,
-                "(import \"wasi_snapshot_preview1\" \"{name}\" (func ${name} (param {params}) (result i32)))"
-            );
+        let mut functions = String::new();
+        match world {
+            World::Preview1 => {
+                imports.push_str(PREVIEW1);
+                for (name, params) in &self.imports {
+                    let _ = writeln!(
+                        imports,
+                        "(import \"wasi_snapshot_preview1\" \"{name}\" \
+                         (func ${name} (param {params}) (result i32)))"
+                    );
+                }
+                if self.network {
+                    imports.push_str(net_guest::IMPORTS);
+                    functions +=
+                        &(net_guest::words(net_guest::WIT) + net_guest::FUNCTIONS + net_guest::MEMORY);
+                }
+                if self.http {
+                    imports.push_str(net_guest::HTTP_IMPORTS);
+                    functions.push_str(net_guest::HTTP_FUNCTIONS);
+                }
+                functions.push_str("(export \"_start\" (func $start))");
+            }
+            World::Async => {
+                imports.push_str(async_guest::IMPORTS);
+                functions += &(async_guest::functions() + net_guest::MEMORY);
+                functions
+                    .extend(self.imports.iter().map(|(name, params)| async_guest::unsupported(name, params)));
+            }
         }
         let pages = (DATA + self.data.len()) / 65536 + 1;
         let code = &self.code;
         format!(
             r#"(module $guest
-  (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
-  (import "wasi_snapshot_preview1" "fd_read" (func $fd_read (param i32 i32 i32 i32) (result i32)))
-  (import "wasi_snapshot_preview1" "fd_close" (func $fd_close (param i32) (result i32)))
-  (import "wasi_snapshot_preview1" "fd_renumber" (func $fd_renumber (param i32 i32) (result i32)))
-  (import "wasi_snapshot_preview1" "fd_prestat_get" (func $fd_prestat_get (param i32 i32) (result i32)))
-  (import "wasi_snapshot_preview1" "path_open"
-    (func $path_open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
-  (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll_oneoff (param i32 i32 i32 i32) (result i32)))
-  (import "wasi_snapshot_preview1" "proc_exit" (func $proc_exit (param i32)))
-  (import "wasi_snapshot_preview1" "args_sizes_get" (func $args_sizes_get (param i32 i32) (result i32)))
-  (import "wasi_snapshot_preview1" "args_get" (func $args_get (param i32 i32) (result i32)))
-  (import "wasi_snapshot_preview1" "environ_sizes_get" (func $environ_sizes_get (param i32 i32) (result i32)))
-  (import "wasi_snapshot_preview1" "environ_get" (func $environ_get (param i32 i32) (result i32)))
   {imports}
   (memory (export "memory") {pages})
   (data (i32.const {DATA}) "{data}")
@@ -306,12 +341,44 @@ impl Guest {
     (if (local.get $errno) (then (call $errno (local.get $errno)) (return)))
     (call $write (i32.load (i32.const 500)) (local.get $content) (local.get $size)))
 
+  {functions}
   (func $recurse (param i32) (result i32)
     (i32.add (call $recurse (i32.add (local.get 0) (i32.const 1))) (i32.const 1)))
 
-  (func $start (export "_start")
+  (func $start
     {code}))
 "#
         )
     }
+}
+
+/// Which system the steps are made of.
+enum World {
+    Preview1,
+    Async,
+}
+
+const PREVIEW1: &str = r#"
+  (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_read" (func $fd_read (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_close" (func $fd_close (param i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_renumber" (func $fd_renumber (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_prestat_get" (func $fd_prestat_get (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "path_open"
+    (func $path_open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll_oneoff (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $proc_exit (param i32)))
+  (import "wasi_snapshot_preview1" "args_sizes_get" (func $args_sizes_get (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "args_get" (func $args_get (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "environ_sizes_get" (func $environ_sizes_get (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "environ_get" (func $environ_get (param i32 i32) (result i32)))
+"#;
+
+/// Tells `wit-component` what a module's imports and exports are: the world of this WIT.
+fn describe(module: &mut Vec<u8>, wit: &str) {
+    let mut resolve = wit_parser::Resolve::default();
+    let package = resolve.push_str("guest.wit", wit).expect("WIT");
+    let world = resolve.select_world(&[package], None).expect("one world");
+    let utf8 = wit_component::StringEncoding::UTF8;
+    wit_component::embed_component_metadata(module, &resolve, world, utf8).expect("a description");
 }

@@ -4,7 +4,9 @@
 
 #![allow(dead_code, reason = "each test program uses its part")]
 
+mod async_guest;
 pub mod guest;
+mod net_guest;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -44,9 +46,14 @@ pub fn host_version() -> (u32, u32, u32) {
     (next(), next(), next())
 }
 
-/// Whether every guest is to be a component: `GUESTS_AS=component`.
+/// Whether every guest is to be a component of WASI 0.2: `GUESTS_AS=component`.
 pub fn as_components() -> bool {
     std::env::var_os("GUESTS_AS").is_some_and(|form| form == "component")
+}
+
+/// Whether every guest is to be a component of WASI 0.3: `GUESTS_AS=async-component`.
+pub fn as_async_components() -> bool {
+    std::env::var_os("GUESTS_AS").is_some_and(|form| form == "async-component")
 }
 
 /// Whether the host has an `exec_wasi` of its own. The embedded host imitates one.
@@ -157,8 +164,13 @@ impl Scene {
     pub fn guest(self, guest: &Guest, options: &[(&str, &str)]) -> Self {
         let number = self.inputs.iter().filter(|arg| *arg == "-i").count();
         let name = format!("guest{number}.wat");
-        let program =
-            if as_components() { self.file(&name, guest.component()) } else { self.file(&name, guest.wat()) };
+        let program = if as_async_components() {
+            self.file(&name, guest.async_component())
+        } else if as_components() || guest.network {
+            self.file(&name, guest.component())
+        } else {
+            self.file(&name, guest.wat())
+        };
         let mut all = vec![("wasi_path", program.as_str())];
         all.extend(options);
         self.input("exec_wasi", &all)
