@@ -50,6 +50,9 @@ static INSIDE: LazyLock<Vec<IpNet>> = LazyLock::new(|| {
     blocks.map(|block| block.parse().expect("the table has ranges")).to_vec()
 });
 
+/// Longest name to be looked at, as it is written; DNS has up to 253 characters, in ASCII.
+const MAX_NAME_BYTES: usize = 1000;
+
 /// What an item of `allow_hosts` or `allow_listen` allows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
@@ -82,6 +85,9 @@ impl Target {
     /// name. `None` for what is neither.
     #[must_use]
     pub fn parse(host: &str) -> Option<Self> {
+        if host.len() > MAX_NAME_BYTES {
+            return None;
+        }
         let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         if let Ok(address) = bare.parse::<IpAddr>() {
             return Some(Self::Address(address.to_canonical()));
@@ -408,6 +414,7 @@ mod tests {
             assert_eq!(Target::parse(spelling), Some(Target::Address(address("127.0.0.1"))), "{spelling}");
         }
         assert_eq!(Target::parse("LocalHost."), Some(Target::Name("localhost".into())));
+        assert_eq!(Target::parse(&"a".repeat(MAX_NAME_BYTES + 1)), None);
         for nothing in ["", ".", "a b", "a@b", "[::1", "1.2.3.4.5.256"] {
             assert_eq!(Target::parse(nothing), None, "{nothing}");
         }

@@ -31,7 +31,7 @@ use crate::pipe::Pipe;
 
 /// Different refusals that are told; beyond, they are only counted.
 const MAX_TOLD: usize = 1000;
-/// Addresses that are remembered with the names they were resolved from.
+/// Names that are remembered with an address they have.
 const MAX_RESOLVED: usize = 10_000;
 
 /// What an input's options say about the network, and what has been told of refusals. Outlasts the runs.
@@ -113,11 +113,29 @@ impl Reach {
 #[derive(Clone)]
 pub struct Network {
     reach: Arc<Reach>,
-    /// Addresses, and the names that were resolved to them in this run.
-    resolved: Arc<Mutex<HashMap<IpAddr, HashSet<String>>>>,
+    /// Only this run's thread locks it.
+    resolved: Arc<Mutex<Resolved>>,
     /// HTTP requests that may still begin.
     #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "bounds HTTP requests"))]
     requests: Arc<Semaphore>,
+}
+
+/// Addresses, and the names that were resolved to them.
+#[derive(Default)]
+struct Resolved {
+    names: HashMap<IpAddr, HashSet<String>>,
+    /// Of all addresses together.
+    count: usize,
+}
+
+impl Resolved {
+    fn add(&mut self, address: IpAddr, name: &str) {
+        if self.count == MAX_RESOLVED {
+            // What was looked up last is what will be connected to next.
+            *self = Self::default();
+        }
+        self.count += usize::from(self.names.entry(address).or_default().insert(name.to_owned()));
+    }
 }
 
 impl Network {
@@ -172,8 +190,8 @@ impl Network {
         let (ip, port) = (address.ip().to_canonical(), address.port());
         let rules = &self.reach.allow_hosts;
         let resolved = lock(&self.resolved);
-        let names = resolved.get(&ip).into_iter().flatten();
-        if rules.have_address(ip, port) || names.into_iter().any(|name| rules.have_resolved(name, ip, port)) {
+        let mut names = resolved.names.get(&ip).into_iter().flatten();
+        if rules.have_address(ip, port) || names.any(|name| rules.have_resolved(name, ip, port)) {
             Ok(())
         } else {
             Err(Refusal::NotAllowed)
@@ -196,10 +214,7 @@ impl Network {
             self.reach.refuse(&format!("{name} at {address}"), Refusal::ResolvesInside);
             return false;
         }
-        let mut resolved = lock(&self.resolved);
-        if resolved.len() < MAX_RESOLVED || resolved.contains_key(&address) {
-            resolved.entry(address).or_default().insert(name.to_owned());
-        }
+        lock(&self.resolved).add(address, name);
         true
     }
 
