@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use memchr::memmem;
 use wasmtime::component::{Component, Linker, ResourceTable};
 use wasmtime::{Engine, Store};
 use wasmtime_wasi::p2::bindings::CommandPre as CommandOfP2;
@@ -97,25 +98,38 @@ pub enum Command {
     P3(CommandOfP3<State>),
 }
 
-/// The functions a component may import.
+/// The functions a component may import: of WASI 0.2, and where the engine is for it, of 0.3 as well.
 ///
 /// # Errors
 /// Only if wasmtime-wasi defined a name twice.
-pub fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
+pub fn linker(engine: &Engine, concurrent: bool) -> wasmtime::Result<Linker<State>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-    wasmtime_wasi::p3::add_to_linker(&mut linker)?;
     #[cfg(feature = "http")]
-    {
-        wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
-        wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
-    }
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     linker.allow_shadowing(true);
-    names::add_to_linker(&mut linker)?;
-    sockets::add_to_linker(&mut linker)?;
+    names::add_p2_to_linker(&mut linker)?;
+    sockets::add_p2_to_linker(&mut linker)?;
     linker.allow_shadowing(false);
+    if concurrent {
+        wasmtime_wasi::p3::add_to_linker(&mut linker)?;
+        #[cfg(feature = "http")]
+        wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
+        linker.allow_shadowing(true);
+        names::add_p3_to_linker(&mut linker)?;
+        sockets::add_p3_to_linker(&mut linker)?;
+    }
     Ok(linker)
 }
+
+/// Whether a program is one of WASI 0.3, as far as its bytes tell: the name of what it exports is somewhere
+/// in them, whatever their form. One that has it there for another reason is none, but runs all the same.
+pub fn is_concurrent(content: &[u8]) -> bool {
+    memmem::find(content, RUN_OF_P3.as_bytes()).is_some()
+}
+
+/// What components of WASI 0.3 export, but for the rest of the version.
+pub const RUN_OF_P3: &str = "wasi:cli/run@0.3";
 
 /// Makes a compiled component ready to run.
 ///
@@ -125,7 +139,7 @@ pub fn prepare(engine: &GuestEngine, component: &Component) -> Result<Command, S
     let exports: Vec<String> =
         component.component_type().exports(&engine.engine).map(|(name, _)| name.to_owned()).collect();
     let runs_as = |version| exports.iter().any(|name| name.starts_with(version));
-    let (newer, older) = (runs_as("wasi:cli/run@0.3"), runs_as("wasi:cli/run@0.2"));
+    let (newer, older) = (runs_as(RUN_OF_P3), runs_as("wasi:cli/run@0.2"));
     if !newer && !older {
         let exports = if exports.is_empty() { "nothing".to_owned() } else { exports.join(", ") };
         return Err(format!("it is a component but no command: it exports {exports}, not wasi:cli/run"));

@@ -1,7 +1,7 @@
 //! wasmtime's engine, and the ticker that keeps a busy guest interruptible.
 //!
 //! One engine serves all inputs of the process; a second one exists only while inputs ask for different
-//! stack sizes or some for `fuel`, which wasmtime fixes per engine.
+//! stack sizes or some for `fuel`, or run components of WASI 0.3, which wasmtime fixes per engine.
 //!
 //! **Traps without signals.** wasmtime usually catches a guest's bad access with a signal handler of its
 //! own. Fluent Bit re-installs its handlers on every SIGHUP and SIGCONT, after which such an access would
@@ -61,12 +61,15 @@ pub struct Traits {
     pub stack_bytes: usize,
     /// Instructions are counted.
     pub counts_fuel: bool,
+    /// Functions of a guest may run beside each other, as those of WASI 0.3 do. Where it is on, each call
+    /// from a component to the host costs half as much again.
+    pub concurrent: bool,
 }
 
 impl Default for Traits {
     /// Without options.
     fn default() -> Self {
-        Self { stack_bytes: 1_000_000, counts_fuel: false }
+        Self { stack_bytes: 1_000_000, counts_fuel: false, concurrent: false }
     }
 }
 
@@ -98,6 +101,14 @@ impl GuestEngine {
         Ok(made)
     }
 
+    /// The engine that differs from this one only in that its guests may be of WASI 0.3.
+    ///
+    /// # Errors
+    /// As for [`shared`](Self::shared).
+    pub fn concurrent(&self) -> wasmtime::Result<Arc<Self>> {
+        Self::shared(Traits { concurrent: true, ..self.traits })
+    }
+
     /// The functions components may import.
     ///
     /// # Errors
@@ -106,7 +117,7 @@ impl GuestEngine {
         if let Some(linker) = self.component_linker.get() {
             return Ok(linker);
         }
-        let linker = components::linker(&self.engine)?;
+        let linker = components::linker(&self.engine, self.traits.concurrent)?;
         Ok(self.component_linker.get_or_init(|| linker))
     }
 
@@ -172,6 +183,7 @@ fn settings(traits: Traits) -> wasmtime::Result<wasmtime::Config> {
         .signals_based_traps(false)
         .epoch_interruption(true)
         .consume_fuel(traits.counts_fuel)
+        .concurrency_support(traits.concurrent)
         .max_wasm_stack(traits.stack_bytes)
         .async_stack_size(traits.stack_bytes + HOST_STACK_BYTES)
         // Enough to see through a recursion to who began it.
@@ -284,7 +296,11 @@ mod tests {
         let one = GuestEngine::shared(plain).unwrap();
         let two = GuestEngine::shared(plain).unwrap();
         assert!(Arc::ptr_eq(&one, &two));
-        for other in [Traits { stack_bytes: 2_000_000, ..plain }, Traits { counts_fuel: true, ..plain }] {
+        for other in [
+            Traits { stack_bytes: 2_000_000, ..plain },
+            Traits { counts_fuel: true, ..plain },
+            Traits { concurrent: true, ..plain },
+        ] {
             assert!(!Arc::ptr_eq(&one, &GuestEngine::shared(other).unwrap()));
         }
     }

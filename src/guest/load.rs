@@ -18,7 +18,7 @@ use super::component;
 use super::engine::{GuestEngine, VERSION};
 use super::native::{self, Code, Image, Trust};
 use super::outcome::causes;
-use super::program::{Program, Scan, digest, read};
+use super::program::{Form, Program, Scan, digest, read};
 use crate::event::Event;
 use crate::pipe::Pipe;
 
@@ -177,17 +177,21 @@ impl Load {
 ///
 /// # Errors
 /// Why it is none; a clause.
-pub fn ready(engine: &GuestEngine, code: &Code) -> Result<Program, String> {
-    let module = match code {
-        Code::Module(module) => module,
-        Code::Component(component) => return component::prepare(engine, component).map(Program::Component),
+pub fn ready(engine: &Arc<GuestEngine>, code: &Code) -> Result<Program, String> {
+    let form = match code {
+        Code::Module(module) => module_ready(engine, module)?,
+        Code::Component(component) => Form::Component(component::prepare(engine, component)?),
     };
+    Ok(Program { engine: Arc::clone(engine), form })
+}
+
+fn module_ready(engine: &GuestEngine, module: &Module) -> Result<Form, String> {
     check_start(module)?;
     let module = engine
         .linker
         .instantiate_pre(module)
         .map_err(|error| format!("it asks for what WASI 0.1 does not have: {}", causes(&error)))?;
-    Ok(Program::Module(module))
+    Ok(Form::Module(module))
 }
 
 /// The first bytes tell a module, a component, text and everything else apart.

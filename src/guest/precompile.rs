@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::compiler;
+use super::component::is_concurrent;
 use super::engine::{GuestEngine, Traits};
 use super::load::{ready, recognise};
 use super::outcome::causes;
@@ -30,8 +31,9 @@ fn code_of(input: &Path, counts_fuel: bool) -> Result<Vec<u8>, String> {
         return Err("it is compiled already".into());
     }
     recognise(&content)?;
-    let engine =
-        GuestEngine::shared(Traits { counts_fuel, ..Traits::default() }).map_err(|error| causes(&error))?;
+    let concurrent = is_concurrent(&content);
+    let traits = Traits { counts_fuel, concurrent, ..Traits::default() };
+    let engine = GuestEngine::shared(traits).map_err(|error| causes(&error))?;
     let image = compiler::compile(&engine.engine, &content)?;
     // What would be refused when it is to run is better refused now.
     let code = image.load(&engine.engine).map_err(|error| causes(&error))?;

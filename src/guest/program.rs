@@ -18,10 +18,11 @@ use tokio::sync::{OnceCell, oneshot};
 use wasmtime::InstancePre;
 
 use super::cache::{Digest, InputCache};
-use super::component::Command;
+use super::component::{Command, RUN_OF_P3, is_concurrent};
 use super::engine::GuestEngine;
 use super::load::{Failure, Load, recognise};
 use super::native::Trust;
+use super::outcome::causes;
 use super::sandbox::State;
 use crate::config::Config;
 use crate::pipe::Pipe;
@@ -33,7 +34,14 @@ const CHUNK_BYTES: usize = 64 * 1024;
 const MAX_PROGRAM_BYTES: u64 = 500_000_000;
 
 /// Something that can be run.
-pub enum Program {
+pub struct Program {
+    /// What it was compiled for.
+    pub engine: Arc<GuestEngine>,
+    pub form: Form,
+}
+
+/// What a program is.
+pub enum Form {
     /// A core module of WASI 0.1.
     Module(InstancePre<State>),
     /// A component of WASI 0.2 or 0.3.
@@ -82,6 +90,8 @@ pub struct Scan {
     pub size_bytes: usize,
     /// The first bytes; zero where the file has fewer.
     head: [u8; 8],
+    /// See [`is_concurrent`].
+    concurrent: bool,
 }
 
 impl Scan {
@@ -115,8 +125,8 @@ pub struct ProgramFile {
     cache: Arc<InputCache>,
     /// The file as it was last looked at; `None` if it wasn't there.
     seen: Option<Stamp>,
-    /// The file as it was last read, and what it held.
-    last: Option<(Scan, Arc<Slot>)>,
+    /// The file as it was last read, what it held, and the engine for that.
+    last: Option<(Scan, Arc<GuestEngine>, Arc<Slot>)>,
 }
 
 impl ProgramFile {
@@ -140,13 +150,13 @@ impl ProgramFile {
         engine: &Arc<GuestEngine>,
         pipe: &Arc<Pipe>,
     ) -> Result<Arc<Program>, LoadError> {
-        let (scan, slot) = match self.refresh(engine) {
+        let (scan, engine, slot) = match self.refresh(engine) {
             Ok(found) => found,
             Err(error) => return Err(self.error(&error.to_string())),
         };
         let load = || async {
             let load = Load {
-                engine: Arc::clone(engine),
+                engine: Arc::clone(&engine),
                 path: self.path.clone(),
                 scan,
                 trust: self.trust,
@@ -167,20 +177,24 @@ impl ProgramFile {
         loaded.map_err(|reason| self.error(&reason))
     }
 
-    /// What the file holds now, and its slot.
-    fn refresh(&mut self, engine: &GuestEngine) -> io::Result<(Scan, Arc<Slot>)> {
+    /// What the file holds now, the engine for that, and its slot.
+    fn refresh(&mut self, engine: &Arc<GuestEngine>) -> io::Result<(Scan, Arc<GuestEngine>, Arc<Slot>)> {
         let stamp = self.look();
         self.seen = stamp.as_ref().ok().copied();
         let stamp = stamp?;
-        if let Some((scan, slot)) = &self.last
-            && scan.stamp == stamp
+        if let Some(last) = &self.last
+            && last.0.stamp == stamp
         {
-            return Ok((*scan, Arc::clone(slot)));
+            return Ok(last.clone());
         }
         let scan = scan(&self.path)?;
-        let slot = slot_for(&scan.digest, engine, self.trust.is_some());
-        self.last = Some((scan, Arc::clone(&slot)));
-        Ok((scan, slot))
+        let engine = if scan.concurrent {
+            engine.concurrent().map_err(|error| io::Error::other(causes(&error)))?
+        } else {
+            Arc::clone(engine)
+        };
+        let slot = slot_for(&scan.digest, &engine, self.trust.is_some());
+        Ok(self.last.insert((scan, engine, slot)).clone())
     }
 
     /// Whether the file is another than when [`current`](Self::current) last looked at it.
@@ -213,15 +227,17 @@ async fn on_a_thread(load: Load) -> Result<Program, Failure> {
 fn scan(path: &Path) -> io::Result<Scan> {
     let (mut file, metadata) = open(path)?;
     let mut digest = Sha256::new();
-    let mut chunk = vec![0; CHUNK_BYTES];
-    let (mut size_bytes, mut head) = (0, Vec::new());
+    // Before what is read, the end of what was read before: a name may lie across.
+    let mut chunk = vec![0; RUN_OF_P3.len() + CHUNK_BYTES];
+    let (mut size_bytes, mut head, mut concurrent) = (0, Vec::new(), false);
     loop {
-        let read = match file.read(&mut chunk) {
+        let len = match file.read(&mut chunk[RUN_OF_P3.len()..]) {
             Ok(0) => break,
-            Ok(read) => &chunk[..read],
+            Ok(len) => len,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(error),
         };
+        let read = &chunk[RUN_OF_P3.len()..][..len];
         // The rest of something else, a log or a disk image, is of no use.
         if size_bytes == 0 && !is_precompiled(read) {
             recognise(read).map_err(io::Error::other)?;
@@ -229,10 +245,12 @@ fn scan(path: &Path) -> io::Result<Scan> {
         digest.update(read);
         size_bytes += read.len();
         head.extend(read.iter().take(8_usize.saturating_sub(head.len())));
+        concurrent = concurrent || is_concurrent(&chunk[..RUN_OF_P3.len() + len]);
+        chunk.copy_within(len..len + RUN_OF_P3.len(), 0);
     }
     head.resize(8, 0);
     let head = head.try_into().expect("eight bytes");
-    Ok(Scan { stamp: Stamp::of(&metadata), digest: digest.finalize().into(), size_bytes, head })
+    Ok(Scan { stamp: Stamp::of(&metadata), digest: digest.finalize().into(), size_bytes, head, concurrent })
 }
 
 /// The whole content of the file at `path`, if it is one.
@@ -305,6 +323,13 @@ mod tests {
             let scan = scan(&path).unwrap();
             assert_eq!(scan.digest, digest(content));
             assert_eq!((scan.size_bytes, scan.is_precompiled()), (content.len(), precompiled));
+            assert!(!scan.concurrent);
+        }
+        for at in [8, CHUNK_BYTES - 5, CHUNK_BYTES, 2 * CHUNK_BYTES - RUN_OF_P3.len()] {
+            let mut content = text.clone();
+            content[at..at + RUN_OF_P3.len()].copy_from_slice(RUN_OF_P3.as_bytes());
+            std::fs::write(&path, content).unwrap();
+            assert!(scan(&path).unwrap().concurrent, "{at}");
         }
         for content in [&native[..7], &native[1..], b"\0asm"] {
             std::fs::write(&path, content).unwrap();

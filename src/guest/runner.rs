@@ -21,7 +21,7 @@ use super::engine::{GuestEngine, Traits};
 use super::network::Reach;
 use super::outcome::{EXIT_NOT_STARTED, Outcome, causes};
 use super::p1::{self, OpenFiles};
-use super::program::{LoadError, Program, ProgramFile};
+use super::program::{Form, LoadError, Program, ProgramFile};
 use super::rarely::{Rarely, TELL_EVERY};
 use super::sandbox::State;
 use super::state_dir::StateDir;
@@ -133,6 +133,7 @@ fn run(job: Job, cancelled: oneshot::Receiver<()>) -> Option<i32> {
     let engine = GuestEngine::shared(Traits {
         stack_bytes: usize::try_from(job.config.stack_bytes).unwrap_or(usize::MAX),
         counts_fuel: job.config.fuel.is_some(),
+        ..Traits::default()
     });
     let reason = match (runtime, engine) {
         (Ok(runtime), Ok(engine)) => {
@@ -264,7 +265,7 @@ impl Running {
     /// One run; whatever ends it, also being dropped, what the guest had written is handed over.
     fn run_once(&self, program: &Arc<Program>) -> impl Future<Output = Outcome> + use<> {
         let config = self.job.config.clone();
-        let (engine, program) = (Arc::clone(&self.engine), Arc::clone(program));
+        let program = Arc::clone(program);
         let streams = EndRunOnDrop(Arc::clone(&self.streams));
         let files = OpenFiles::new(
             config.open_files_limit,
@@ -276,20 +277,22 @@ impl Running {
         async move {
             streams.0.begin_run();
             let guest = async {
-                match &*program {
-                    Program::Module(module) => match State::granted(&config, &streams.0, files) {
-                        Ok(state) => p1::run(&engine, module, &config, state).await,
+                match &program.form {
+                    Form::Module(module) => match State::granted(&config, &streams.0, files) {
+                        Ok(state) => p1::run(&program.engine, module, &config, state).await,
                         Err(reason) => Outcome::NotStarted { reason },
                     },
-                    Program::Component(command) => {
+                    Form::Component(command) => {
                         match component::State::granted(&config, &streams.0, &reach) {
-                            Ok(state) => component::run(&engine, command, &config, &streams.0, state).await,
+                            Ok(state) => {
+                                component::run(&program.engine, command, &config, &streams.0, state).await
+                            }
                             Err(reason) => Outcome::NotStarted { reason },
                         }
                     }
                 }
             };
-            let guest = engine.interruptible(guest);
+            let guest = program.engine.interruptible(guest);
             match config.timeout {
                 None => guest.await,
                 Some(timeout) => match tokio::time::timeout(timeout, guest).await {

@@ -39,12 +39,19 @@ pub async fn look_up(name: &str) -> Result<Vec<IpAddr>, NoAddress> {
 /// used for another one; the table of handles bounds their number.
 pub type LookUps = HashMap<u32, String>;
 
-/// Puts these functions in the place of those that `linker` has.
+/// Puts the functions of WASI 0.2 in the place of those that `linker` has.
 ///
 /// # Errors
 /// Only if wasmtime-wasi defined a name twice.
-pub fn add_to_linker(linker: &mut Linker<State>) -> Result<()> {
-    p2::add_to_linker::<State, Sockets>(linker, sockets::view)?;
+pub fn add_p2_to_linker(linker: &mut Linker<State>) -> Result<()> {
+    p2::add_to_linker::<State, Sockets>(linker, sockets::view)
+}
+
+/// The same for WASI 0.3.
+///
+/// # Errors
+/// As above.
+pub fn add_p3_to_linker(linker: &mut Linker<State>) -> Result<()> {
     p3::add_to_linker::<State, Sockets>(linker, sockets::view)
 }
 

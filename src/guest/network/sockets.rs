@@ -38,13 +38,20 @@ pub fn view(state: &mut State) -> View<'_> {
     View { general, network, look_ups }
 }
 
-/// Puts these functions in the place of those that `linker` has.
+/// Puts the functions of WASI 0.2 in the place of those that `linker` has.
 ///
 /// # Errors
-/// Only if wasmtime-wasi defined a name twice, or its types were no longer those of WASI.
-pub fn add_to_linker(linker: &mut Linker<State>) -> Result<()> {
+/// Only if wasmtime-wasi defined a name twice.
+pub fn add_p2_to_linker(linker: &mut Linker<State>) -> Result<()> {
     tcp_create_socket::add_to_linker::<State, Sockets>(linker, view)?;
-    udp_create_socket::add_to_linker::<State, Sockets>(linker, view)?;
+    udp_create_socket::add_to_linker::<State, Sockets>(linker, view)
+}
+
+/// The same for WASI 0.3.
+///
+/// # Errors
+/// Only if wasmtime-wasi's types were no longer those of WASI.
+pub fn add_p3_to_linker(linker: &mut Linker<State>) -> Result<()> {
     let mut sockets = linker.instance(P3_SOCKETS)?;
     sockets.func_wrap(
         "[static]tcp-socket.create",
