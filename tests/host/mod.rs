@@ -5,6 +5,7 @@
 #![allow(dead_code, reason = "each test program uses its part")]
 
 mod async_guest;
+mod async_net;
 pub mod guest;
 mod net_guest;
 
