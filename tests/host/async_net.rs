@@ -225,8 +225,10 @@ pub(super) const HTTP_IMPORTS: &str = r#"
   (import "wasi:http/client@0.3.0" "[async-lower]send" (func $request_send (param i32 i32) (result i32)))
 "#;
 
-/// What comes of a request is at 38400; a result that says "fine", which is all zeros, at 39000.
+/// What comes of a request is at $result; a result that says "fine", which is all zeros, at 39000.
 pub(super) const HTTP_FUNCTIONS: &str = r#"
+  (global $result (mut i32) (i32.const 38400))
+
   ;; a call that was begun has returned
   (func $returned (param $status i32)
     (local $subtask i32)
@@ -236,8 +238,15 @@ pub(super) const HTTP_FUNCTIONS: &str = r#"
       (br_if $not_yet (i32.ne (call $event (local.get $subtask)) (i32.const 2))))
     (call $subtask_drop (local.get $subtask)))
 
+  ;; the request goes on, and the next one's result lies elsewhere
+  (func $begin (param $status i32)
+    (if (i32.and (i32.eq (local.get $status) (i32.const 2)) (i32.load8_u (global.get $result)))
+      (then (call $http_error (i32.add (global.get $result) (i32.const 8))) (return)))
+    (global.set $result (i32.add (global.get $result) (i32.const 40)))
+    (call $say (global.get $begun)))
+
   (func $http (param $method i32) (param $scheme i32) (param $authority i32) (param $authority_len i32)
-    (param $path i32) (param $path_len i32) (param $body i32) (param $body_len i32) (param $follow i32)
+    (param $path i32) (param $path_len i32) (param $body i32) (param $body_len i32) (param $then i32)
     (local $ends i64) (local $trailers i64) (local $request i32) (local $status i32) (local $response i32)
     (call $keep_url (local.get $scheme) (local.get $authority) (local.get $authority_len)
       (local.get $path) (local.get $path_len))
@@ -251,18 +260,20 @@ pub(super) const HTTP_FUNCTIONS: &str = r#"
       (drop (call $trailers_write (call $writable (local.get $trailers)) (i32.const 39000)))
       (local.set $request (i32.load (global.get $ret)))
       (if (i32.eqz (call $describe_request (local.get $request) (local.get $method))) (then (return)))
-      (local.set $status (call $request_send (local.get $request) (i32.const 38400)))
+      (local.set $status (call $request_send (local.get $request) (global.get $result)))
+      (if (i32.eq (local.get $then) (i32.const 2)) (then (call $begin (local.get $status)) (return)))
       (if (local.get $body_len)
         (then
           (drop (call $pour (call $writable (local.get $ends)) (local.get $body) (local.get $body_len)))
           (call $drop_writable (call $writable (local.get $ends)))))
       (call $returned (local.get $status))
-      (if (i32.load8_u (i32.const 38400)) (then (call $http_error (i32.const 38408)) (return)))
-      (local.set $response (i32.load (i32.const 38408)))
+      (if (i32.load8_u (global.get $result))
+        (then (call $http_error (i32.add (global.get $result) (i32.const 8))) (return)))
+      (local.set $response (i32.load offset=8 (global.get $result)))
       (call $say (global.get $status))
       (call $say_number (call $response_status (local.get $response)) (i32.const 10))
       (call $say (global.get $newline))
-      (if (local.get $follow)
+      (if (local.get $then)
         (then
           (if (call $take_location (call $response_headers (local.get $response)))
             (then (call $drop_response (local.get $response)) (br $redirected))))))
@@ -278,8 +289,8 @@ pub(super) const HTTP_FUNCTIONS: &str = r#"
       (br_if $more (i32.eqz (i32.and (call $print_some (local.get $stream)) (i32.const 15)))))
     (call $drop_readable (local.get $stream))
     (drop (call $consumed_write (call $writable (local.get $consumed)) (i32.const 39000)))
-    (drop (call $finished (local.get $trailers) (call $trailers_read (local.get $trailers) (i32.const 38400))))
-    (if (i32.load8_u (i32.const 38400))
-      (then (call $http_error (i32.const 38408)))
+    (drop (call $finished (local.get $trailers) (call $trailers_read (local.get $trailers) (global.get $result))))
+    (if (i32.load8_u (global.get $result))
+      (then (call $http_error (i32.add (global.get $result) (i32.const 8))))
       (else (call $say (global.get $end)))))
 "#;

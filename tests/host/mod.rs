@@ -8,6 +8,7 @@ mod async_guest;
 mod async_net;
 pub mod guest;
 mod net_guest;
+pub mod server;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -16,9 +16,10 @@ use super::Guest;
 pub(super) const WIT: &str = include_str!("network.wit");
 
 /// What the steps say, each a global of its name in the guest.
-const WORDS: [(&str, &str); 18] = [
+const WORDS: [(&str, &str); 19] = [
     ("accepted", "accepted\n"),
     ("address", "address "),
+    ("begun", "begun\n"),
     ("bound", "bound to port "),
     ("closed", "closed\n"),
     ("colon", ":"),
@@ -121,21 +122,26 @@ impl Guest {
 
     /// A request: `status N`, the body as it comes, then `end`; or an error, with its text if it has one.
     pub fn http_get(self, url: &str) -> Self {
-        self.http(url, 0, b"", false)
+        self.http(url, 0, b"", 0)
     }
 
     /// The same, and where the answer has a `Location`, prints `location URL` and goes there, as a guest
     /// has to by itself.
     pub fn http_get_following(self, url: &str) -> Self {
-        self.http(url, 0, b"", true)
+        self.http(url, 0, b"", 1)
     }
 
-    /// The same with a body.
+    /// A request whose answer nobody waits for: `begun` or an error.
+    pub fn http_begin(self, url: &str) -> Self {
+        self.http(url, 0, b"", 2)
+    }
+
+    /// A request with a body.
     pub fn http_post(self, url: &str, body: impl AsRef<[u8]>) -> Self {
-        self.http(url, 2, body.as_ref(), false)
+        self.http(url, 2, body.as_ref(), 0)
     }
 
-    fn http(mut self, url: &str, method: u32, body: &[u8], follow: bool) -> Self {
+    fn http(mut self, url: &str, method: u32, body: &[u8], then: u32) -> Self {
         let (scheme, rest) = url.split_once("://").expect("a scheme");
         let (authority, path) = rest.split_at(rest.find('/').expect("a path"));
         let scheme = u32::from(scheme == "https");
@@ -144,10 +150,9 @@ impl Guest {
         for (at, len) in parts {
             let _ = write!(places, "(i32.const {at}) (i32.const {len}) ");
         }
-        let follow = u32::from(follow);
         self.http = true;
         self.network_step(&format!(
-            "(call $http (i32.const {method}) (i32.const {scheme}) {places} (i32.const {follow}))"
+            "(call $http (i32.const {method}) (i32.const {scheme}) {places} (i32.const {then}))"
         ))
     }
 
@@ -685,9 +690,11 @@ pub(super) const HTTP_COMMON: &str = r#"
     (call $say (global.get $newline)))
 "#;
 
+/// What is to happen then: nothing else (0), the place that the answer names is asked (1), or nobody waits
+/// for an answer (2).
 pub(super) const HTTP_FUNCTIONS: &str = r#"
   (func $http (param $method i32) (param $scheme i32) (param $authority i32) (param $authority_len i32)
-    (param $path i32) (param $path_len i32) (param $body i32) (param $body_len i32) (param $follow i32)
+    (param $path i32) (param $path_len i32) (param $body i32) (param $body_len i32) (param $then i32)
     (local $request i32) (local $outgoing i32) (local $stream i32) (local $future i32) (local $response i32)
     (call $keep_url (local.get $scheme) (local.get $authority) (local.get $authority_len)
       (local.get $path) (local.get $path_len))
@@ -704,6 +711,7 @@ pub(super) const HTTP_FUNCTIONS: &str = r#"
       (if (i32.load8_u (global.get $ret))
         (then (call $http_error (i32.add (global.get $ret) (i32.const 8))) (return)))
       (local.set $future (i32.load offset=8 (global.get $ret)))
+      (if (i32.eq (local.get $then) (i32.const 2)) (then (call $say (global.get $begun)) (return)))
       (if (local.get $body_len)
         (then
           (drop (call $send (local.get $stream) (local.get $body) (local.get $body_len)))
@@ -720,7 +728,7 @@ pub(super) const HTTP_FUNCTIONS: &str = r#"
       (call $say (global.get $status))
       (call $say_number (call $response_status (local.get $response)) (i32.const 10))
       (call $say (global.get $newline))
-      (if (local.get $follow)
+      (if (local.get $then)
         (then
           (if (call $take_location (call $response_headers (local.get $response)))
             (then (call $drop_response (local.get $response)) (br $redirected))))))
