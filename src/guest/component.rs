@@ -19,7 +19,7 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 use super::engine::GuestEngine;
 use super::limits::Limits;
 #[cfg(feature = "http")]
-use super::network::http::Client;
+use super::network::http::{self, Client};
 use super::network::names::LookUps;
 use super::network::{Network, Reach, names, sockets};
 use super::outcome::{Outcome, causes};
@@ -110,6 +110,8 @@ pub fn linker(engine: &Engine, concurrent: bool) -> wasmtime::Result<Linker<Stat
     linker.allow_shadowing(true);
     names::add_p2_to_linker(&mut linker)?;
     sockets::add_p2_to_linker(&mut linker)?;
+    #[cfg(feature = "http")]
+    http::add_to_linker(&mut linker)?;
     linker.allow_shadowing(false);
     if concurrent {
         wasmtime_wasi::p3::add_to_linker(&mut linker)?;

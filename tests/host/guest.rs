@@ -5,7 +5,7 @@
 
 use std::fmt::Write;
 
-use super::{async_guest, net_guest};
+use super::{async_guest, async_net, net_guest};
 
 /// A guest under construction.
 #[derive(Clone, Debug, Default)]
@@ -227,20 +227,33 @@ impl Guest {
                 }
                 if self.network {
                     imports.push_str(net_guest::IMPORTS);
-                    functions +=
-                        &(net_guest::words(net_guest::WIT) + net_guest::FUNCTIONS + net_guest::MEMORY);
+                    functions += &(net_guest::words(net_guest::WIT) + net_guest::MEMORY);
+                    functions += net_guest::COMMON;
+                    functions += net_guest::FUNCTIONS;
                 }
                 if self.http {
                     imports.push_str(net_guest::HTTP_IMPORTS);
-                    functions.push_str(net_guest::HTTP_FUNCTIONS);
+                    functions += net_guest::HTTP_COMMON;
+                    functions += net_guest::HTTP_FUNCTIONS;
                 }
                 functions.push_str("(export \"_start\" (func $start))");
             }
             World::Async => {
                 imports.push_str(async_guest::IMPORTS);
                 functions += &(async_guest::functions() + net_guest::MEMORY);
-                functions
-                    .extend(self.imports.iter().map(|(name, params)| async_guest::unsupported(name, params)));
+                for (name, params) in &self.imports {
+                    functions += &async_guest::unsupported(name, params);
+                }
+                if self.network {
+                    imports.push_str(async_net::IMPORTS);
+                    functions += &(net_guest::words(async_guest::WIT) + net_guest::COMMON);
+                    functions += async_net::FUNCTIONS;
+                }
+                if self.http {
+                    imports.push_str(async_net::HTTP_IMPORTS);
+                    functions += net_guest::HTTP_COMMON;
+                    functions += async_net::HTTP_FUNCTIONS;
+                }
             }
         }
         let pages = (DATA + self.data.len()) / 65536 + 1;

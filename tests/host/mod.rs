@@ -5,8 +5,10 @@
 #![allow(dead_code, reason = "each test program uses its part")]
 
 mod async_guest;
+mod async_net;
 pub mod guest;
 mod net_guest;
+pub mod server;
 
 use std::fs;
 use std::path::{Path, PathBuf};

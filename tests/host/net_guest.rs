@@ -16,9 +16,10 @@ use super::Guest;
 pub(super) const WIT: &str = include_str!("network.wit");
 
 /// What the steps say, each a global of its name in the guest.
-const WORDS: [(&str, &str); 18] = [
+const WORDS: [(&str, &str); 19] = [
     ("accepted", "accepted\n"),
     ("address", "address "),
+    ("begun", "begun\n"),
     ("bound", "bound to port "),
     ("closed", "closed\n"),
     ("colon", ":"),
@@ -121,21 +122,26 @@ impl Guest {
 
     /// A request: `status N`, the body as it comes, then `end`; or an error, with its text if it has one.
     pub fn http_get(self, url: &str) -> Self {
-        self.http(url, 0, b"", false)
+        self.http(url, 0, b"", 0)
     }
 
     /// The same, and where the answer has a `Location`, prints `location URL` and goes there, as a guest
     /// has to by itself.
     pub fn http_get_following(self, url: &str) -> Self {
-        self.http(url, 0, b"", true)
+        self.http(url, 0, b"", 1)
     }
 
-    /// The same with a body.
+    /// A request whose answer nobody waits for: `begun` or an error.
+    pub fn http_begin(self, url: &str) -> Self {
+        self.http(url, 0, b"", 2)
+    }
+
+    /// A request with a body.
     pub fn http_post(self, url: &str, body: impl AsRef<[u8]>) -> Self {
-        self.http(url, 2, body.as_ref(), false)
+        self.http(url, 2, body.as_ref(), 0)
     }
 
-    fn http(mut self, url: &str, method: u32, body: &[u8], follow: bool) -> Self {
+    fn http(mut self, url: &str, method: u32, body: &[u8], then: u32) -> Self {
         let (scheme, rest) = url.split_once("://").expect("a scheme");
         let (authority, path) = rest.split_at(rest.find('/').expect("a path"));
         let scheme = u32::from(scheme == "https");
@@ -144,10 +150,9 @@ impl Guest {
         for (at, len) in parts {
             let _ = write!(places, "(i32.const {at}) (i32.const {len}) ");
         }
-        let follow = u32::from(follow);
         self.http = true;
         self.network_step(&format!(
-            "(call $http (i32.const {method}) (i32.const {scheme}) {places} (i32.const {follow}))"
+            "(call $http (i32.const {method}) (i32.const {scheme}) {places} (i32.const {then}))"
         ))
     }
 
@@ -184,8 +189,13 @@ pub(super) fn words(wit: &str) -> String {
     let mut resolve = Resolve::default();
     resolve.push_str("guest.wit", wit).expect("WIT");
     let mut text = String::new();
-    for (interface, at) in [("wasi:sockets/network", 32768), ("wasi:http/types", 34000)] {
-        for (n, name) in error_codes(&resolve, interface).iter().enumerate() {
+    for (interface, at) in [
+        ("wasi:sockets/network", 32768),
+        ("wasi:sockets/types", 32768),
+        ("wasi:sockets/ip-name-lookup", 33400),
+        ("wasi:http/types", 34000),
+    ] {
+        for (n, name) in error_codes(&resolve, interface).into_iter().flatten().enumerate() {
             let at = at + n * SLOT;
             let _ = writeln!(text, "(data (i32.const {at}) \"{name}\\00\")");
         }
@@ -199,15 +209,17 @@ pub(super) fn words(wit: &str) -> String {
     text
 }
 
-fn error_codes(resolve: &Resolve, interface: &str) -> Vec<String> {
+/// None if this world has no such codes.
+fn error_codes(resolve: &Resolve, interface: &str) -> Option<Vec<String>> {
     let has_name = |id: &wit_parser::InterfaceId| {
         resolve.id_of(*id).is_some_and(|name| name.split('@').next() == Some(interface))
     };
-    let id = resolve.interfaces.iter().map(|(id, _)| id).find(has_name).expect("the interface");
-    match &resolve.types[resolve.interfaces[id].types["error-code"]].kind {
-        TypeDefKind::Enum(codes) => codes.cases.iter().map(|case| case.name.clone()).collect(),
-        TypeDefKind::Variant(codes) => codes.cases.iter().map(|case| case.name.clone()).collect(),
-        other => panic!("{interface}: {other:?}"),
+    let id = resolve.interfaces.iter().map(|(id, _)| id).find(has_name)?;
+    match &resolve.types[*resolve.interfaces[id].types.get("error-code")?].kind {
+        TypeDefKind::Enum(codes) => Some(codes.cases.iter().map(|case| case.name.clone()).collect()),
+        TypeDefKind::Variant(codes) => Some(codes.cases.iter().map(|case| case.name.clone()).collect()),
+        // It is used here and defined elsewhere.
+        _ => None,
     }
 }
 
@@ -324,25 +336,16 @@ pub(super) const MEMORY: &str = r#"
     (local.get $at))
 "#;
 
-/// In the first 64 KiB: names of error codes from 32768 and 34000, words from 36000, what functions return
-/// at $ret, the address that was found at 36800, a decimal number up to 36912, a datagram at 36928, a
-/// location at 40000, and from 41000 what the host puts there.
-pub(super) const FUNCTIONS: &str = r#"
+/// What the steps have in common in all worlds. In the first 64 KiB of memory: names of error codes from
+/// 32768, 33400 and 34000, words from 36000, what functions return at $ret, the address that was found at
+/// 36800, a decimal number up to 36912, a datagram at 36928, a location at 40000, and from 41000 what the
+/// host puts there.
+pub(super) const COMMON: &str = r#"
   (global $ret i32 (i32.const 36736))
-  (global $network (mut i32) (i32.const 0))
   (global $socket (mut i32) (i32.const 0))
   (global $input (mut i32) (i32.const 0))
   (global $output (mut i32) (i32.const 0))
   (global $udp (mut i32) (i32.const 0))
-  (global $udp_in (mut i32) (i32.const 0))
-  (global $udp_out (mut i32) (i32.const 0))
-  ;; the adapter's own memory, which is never forgotten
-  (func (export "cabi_realloc_adapter") (param i32 i32 i32) (param $len i32) (result i32)
-    (local $page i32)
-    (local.set $page (memory.grow
-      (i32.shr_u (i32.add (local.get $len) (i32.const 65535)) (i32.const 16))))
-    (if (i32.lt_s (local.get $page) (i32.const 0)) (then unreachable))
-    (i32.shl (local.get $page) (i32.const 16)))
 
   (func $say (param $word i32)
     (local $end i32)
@@ -369,14 +372,6 @@ pub(super) const FUNCTIONS: &str = r#"
     (call $say (i32.add (i32.const 32768) (i32.mul (local.get $code) (i32.const 40))))
     (call $say (global.get $newline)))
 
-  (func $the_network (result i32)
-    (if (i32.eqz (global.get $network)) (then (global.set $network (call $instance_network))))
-    (global.get $network))
-
-  (func $wait (param $pollable i32)
-    (call $block (local.get $pollable))
-    (call $drop_pollable (local.get $pollable)))
-
   ;; the socket address in memory at $at, as parameters: which kind, port, and what the kind has
   (func $address (param $at i32) (result i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32)
     (if (result i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (i32.load8_u (local.get $at))
@@ -400,6 +395,66 @@ pub(super) const FUNCTIONS: &str = r#"
     (if (i32.load8_u (global.get $ret))
       (then (call $socket_error (i32.load8_u (i32.add (global.get $ret) (local.get $offset))))))
     (i32.load8_u (global.get $ret)))
+
+  (func $say_bound
+    (if (call $went_wrong (i32.const 4)) (then (return)))
+    (call $say (global.get $bound))
+    (call $say_number (i32.load16_u offset=8 (global.get $ret)) (i32.const 10))
+    (call $say (global.get $newline)))
+
+  ;; the `ip-address` in memory at $at becomes the socket address at 36800
+  (func $keep_address (param $at i32)
+    (memory.fill (i32.const 36800) (i32.const 0) (i32.const 32))
+    (if (i32.load8_u (local.get $at))
+      (then
+        (i32.store8 (i32.const 36800) (i32.const 1))
+        (memory.copy (i32.const 36812) (i32.add (local.get $at) (i32.const 2)) (i32.const 16)))
+      (else (memory.copy (i32.const 36806) (i32.add (local.get $at) (i32.const 2)) (i32.const 4)))))
+
+  (func $found_port (param $port i32)
+    (i32.store16 (i32.const 36804) (local.get $port)))
+
+  (func $say_address (param $at i32)
+    (local $n i32)
+    (call $say (global.get $address))
+    (if (i32.load8_u (local.get $at))
+      (then
+        (loop $group
+          (if (local.get $n) (then (call $say (global.get $colon))))
+          (call $say_number
+            (i32.load16_u offset=2 (i32.add (local.get $at) (i32.shl (local.get $n) (i32.const 1))))
+            (i32.const 16))
+          (local.set $n (i32.add (local.get $n) (i32.const 1)))
+          (br_if $group (i32.lt_u (local.get $n) (i32.const 8)))))
+      (else
+        (loop $byte
+          (if (local.get $n) (then (call $say (global.get $dot))))
+          (call $say_number (i32.load8_u offset=2 (i32.add (local.get $at) (local.get $n))) (i32.const 10))
+          (local.set $n (i32.add (local.get $n) (i32.const 1)))
+          (br_if $byte (i32.lt_u (local.get $n) (i32.const 4))))))
+    (call $say (global.get $newline)))
+"#;
+
+pub(super) const FUNCTIONS: &str = r#"
+  (global $network (mut i32) (i32.const 0))
+  (global $udp_in (mut i32) (i32.const 0))
+  (global $udp_out (mut i32) (i32.const 0))
+
+  ;; the adapter's own memory, which is never forgotten
+  (func (export "cabi_realloc_adapter") (param i32 i32 i32) (param $len i32) (result i32)
+    (local $page i32)
+    (local.set $page (memory.grow
+      (i32.shr_u (i32.add (local.get $len) (i32.const 65535)) (i32.const 16))))
+    (if (i32.lt_s (local.get $page) (i32.const 0)) (then unreachable))
+    (i32.shl (local.get $page) (i32.const 16)))
+
+  (func $the_network (result i32)
+    (if (i32.eqz (global.get $network)) (then (global.set $network (call $instance_network))))
+    (global.get $network))
+
+  (func $wait (param $pollable i32)
+    (call $block (local.get $pollable))
+    (call $drop_pollable (local.get $pollable)))
 
   (func $tcp_new (param $family i32) (result i32)
     (call $tcp_create (local.get $family) (global.get $ret))
@@ -428,12 +483,6 @@ pub(super) const FUNCTIONS: &str = r#"
     (if (call $went_wrong (i32.const 1)) (then (return)))
     (call $tcp_local (global.get $socket) (global.get $ret))
     (call $say_bound))
-
-  (func $say_bound
-    (if (call $went_wrong (i32.const 4)) (then (return)))
-    (call $say (global.get $bound))
-    (call $say_number (i32.load16_u offset=8 (global.get $ret)) (i32.const 10))
-    (call $say (global.get $newline)))
 
   (func $tcp_listen
     (call $tcp_start_listen (global.get $socket) (global.get $ret))
@@ -564,62 +613,94 @@ pub(super) const FUNCTIONS: &str = r#"
       (if (call $went_wrong (i32.const 2)) (then (call $drop_lookup (local.get $lookup)) (return)))
       (if (i32.load8_u offset=2 (global.get $ret))
         (then
-          (if (i32.eqz (local.get $any)) (then (call $keep_address) (local.set $any (i32.const 1))))
-          (call $say_address)
+          (if (i32.eqz (local.get $any)) (then (call $keep_address (i32.const 36740))))
+          (local.set $any (i32.const 1))
+          (call $say_address (i32.const 36740))
           (br $next))))
     (call $drop_lookup (local.get $lookup))
     (call $say (global.get $resolved)))
+"#;
 
-  ;; the address that was looked up becomes the socket address at 36800
-  (func $keep_address
-    (memory.fill (i32.const 36800) (i32.const 0) (i32.const 32))
-    (if (i32.load8_u offset=4 (global.get $ret))
+/// What requests have in common in all worlds.
+pub(super) const HTTP_COMMON: &str = r#"
+  (global $scheme (mut i32) (i32.const 0))
+  (global $authority (mut i32) (i32.const 0))
+  (global $authority_len (mut i32) (i32.const 0))
+  (global $path (mut i32) (i32.const 0))
+  (global $path_len (mut i32) (i32.const 0))
+
+  (func $keep_url (param $s i32) (param $authority i32) (param $authority_len i32)
+    (param $path i32) (param $path_len i32)
+    (global.set $scheme (local.get $s))
+    (global.set $authority (local.get $authority))
+    (global.set $authority_len (local.get $authority_len))
+    (global.set $path (local.get $path))
+    (global.set $path_len (local.get $path_len)))
+
+  ;; what the host doesn't take as an authority or a path is not sent
+  (func $describe_request (param $request i32) (param $method i32) (result i32)
+    (drop (call $set_method (local.get $request) (local.get $method) (i32.const 0) (i32.const 0)))
+    (drop (call $set_scheme (local.get $request)
+      (i32.const 1) (global.get $scheme) (i32.const 0) (i32.const 0)))
+    (if (i32.or
+        (call $set_authority (local.get $request) (i32.const 1)
+          (global.get $authority) (global.get $authority_len))
+        (call $set_path (local.get $request) (i32.const 1) (global.get $path) (global.get $path_len)))
+      (then (call $say_failed) (return (i32.const 0))))
+    (i32.const 1))
+
+  (func $say_failed
+    (call $say (global.get $error)) (call $say (global.get $failed)) (call $say (global.get $newline)))
+
+  ;; says where these fields lead, if they do; that is the URL then. They have the form
+  ;; http://authority/path or https://authority/path
+  (func $take_location (param $fields i32) (result i32)
+    (local $len i32) (local $at i32)
+    (call $field (local.get $fields) (global.get $location_name) (i32.const 8) (global.get $ret))
+    (call $drop_fields (local.get $fields))
+    (if (i32.eqz (i32.load offset=4 (global.get $ret))) (then (return (i32.const 0))))
+    (local.set $len (i32.load offset=4 (i32.load (global.get $ret))))
+    (memory.copy (i32.const 40000) (i32.load (i32.load (global.get $ret))) (local.get $len))
+    (call $say (global.get $location))
+    (call $write (i32.const 1) (i32.const 40000) (local.get $len))
+    (call $say (global.get $newline))
+    (global.set $scheme (i32.eq (i32.load8_u (i32.const 40004)) (i32.const 115)))
+    (global.set $authority (i32.add (i32.const 40007) (global.get $scheme)))
+    (local.set $at (global.get $authority))
+    (loop $not_yet
+      (if (i32.ne (i32.load8_u (local.get $at)) (i32.const 47))
+        (then (local.set $at (i32.add (local.get $at) (i32.const 1))) (br $not_yet))))
+    (global.set $authority_len (i32.sub (local.get $at) (global.get $authority)))
+    (global.set $path (local.get $at))
+    (global.set $path_len (i32.sub (i32.add (i32.const 40000) (local.get $len)) (local.get $at)))
+    (call $forget)
+    (i32.const 1))
+
+  (func $http_error (param $code i32)
+    (call $say (global.get $error))
+    (call $say (i32.add (i32.const 34000) (i32.mul (i32.load8_u (local.get $code)) (i32.const 40))))
+    ;; internal-error has a text
+    (if (i32.and
+        (i32.eq (i32.load8_u (local.get $code)) (i32.const 38))
+        (i32.eq (i32.load8_u offset=8 (local.get $code)) (i32.const 1)))
       (then
-        (i32.store8 (i32.const 36800) (i32.const 1))
-        (memory.copy (i32.const 36812) (i32.add (global.get $ret) (i32.const 6)) (i32.const 16)))
-      (else (memory.copy (i32.const 36806) (i32.add (global.get $ret) (i32.const 6)) (i32.const 4)))))
-
-  (func $found_port (param $port i32)
-    (i32.store16 (i32.const 36804) (local.get $port)))
-
-  (func $say_address
-    (local $n i32)
-    (call $say (global.get $address))
-    (if (i32.load8_u offset=4 (global.get $ret))
-      (then
-        (loop $group
-          (if (local.get $n) (then (call $say (global.get $colon))))
-          (call $say_number
-            (i32.load16_u offset=6 (i32.add (global.get $ret) (i32.shl (local.get $n) (i32.const 1))))
-            (i32.const 16))
-          (local.set $n (i32.add (local.get $n) (i32.const 1)))
-          (br_if $group (i32.lt_u (local.get $n) (i32.const 8)))))
-      (else
-        (loop $byte
-          (if (local.get $n) (then (call $say (global.get $dot))))
-          (call $say_number (i32.load8_u offset=6 (i32.add (global.get $ret) (local.get $n))) (i32.const 10))
-          (local.set $n (i32.add (local.get $n) (i32.const 1)))
-          (br_if $byte (i32.lt_u (local.get $n) (i32.const 4))))))
+        (call $say (global.get $space))
+        (call $write (i32.const 1)
+          (i32.load offset=12 (local.get $code)) (i32.load offset=16 (local.get $code)))))
     (call $say (global.get $newline)))
 "#;
 
+/// What is to happen then: nothing else (0), the place that the answer names is asked (1), or nobody waits
+/// for an answer (2).
 pub(super) const HTTP_FUNCTIONS: &str = r#"
   (func $http (param $method i32) (param $scheme i32) (param $authority i32) (param $authority_len i32)
-    (param $path i32) (param $path_len i32) (param $body i32) (param $body_len i32) (param $follow i32)
+    (param $path i32) (param $path_len i32) (param $body i32) (param $body_len i32) (param $then i32)
     (local $request i32) (local $outgoing i32) (local $stream i32) (local $future i32) (local $response i32)
-    (local $fields i32) (local $len i32)
+    (call $keep_url (local.get $scheme) (local.get $authority) (local.get $authority_len)
+      (local.get $path) (local.get $path_len))
     (loop $redirected
       (local.set $request (call $outgoing_request (call $fields)))
-      (drop (call $set_method (local.get $request) (local.get $method) (i32.const 0) (i32.const 0)))
-      (drop (call $set_scheme (local.get $request) (i32.const 1) (local.get $scheme) (i32.const 0) (i32.const 0)))
-      ;; what the host doesn't take as an authority or a path is not sent
-      (if (i32.or
-          (call $set_authority (local.get $request) (i32.const 1)
-            (local.get $authority) (local.get $authority_len))
-          (call $set_path (local.get $request) (i32.const 1) (local.get $path) (local.get $path_len)))
-        (then
-          (call $say (global.get $error)) (call $say (global.get $failed)) (call $say (global.get $newline))
-          (return)))
+      (if (i32.eqz (call $describe_request (local.get $request) (local.get $method))) (then (return)))
       (if (local.get $body_len)
         (then
           (call $request_body (local.get $request) (global.get $ret))
@@ -630,6 +711,7 @@ pub(super) const HTTP_FUNCTIONS: &str = r#"
       (if (i32.load8_u (global.get $ret))
         (then (call $http_error (i32.add (global.get $ret) (i32.const 8))) (return)))
       (local.set $future (i32.load offset=8 (global.get $ret)))
+      (if (i32.eq (local.get $then) (i32.const 2)) (then (call $say (global.get $begun)) (return)))
       (if (local.get $body_len)
         (then
           (drop (call $send (local.get $stream) (local.get $body) (local.get $body_len)))
@@ -646,31 +728,10 @@ pub(super) const HTTP_FUNCTIONS: &str = r#"
       (call $say (global.get $status))
       (call $say_number (call $response_status (local.get $response)) (i32.const 10))
       (call $say (global.get $newline))
-      (if (local.get $follow)
+      (if (local.get $then)
         (then
-          (local.set $fields (call $response_headers (local.get $response)))
-          (call $field (local.get $fields) (global.get $location_name) (i32.const 8) (global.get $ret))
-          (call $drop_fields (local.get $fields))
-          (if (i32.load offset=4 (global.get $ret))
-            (then
-              (local.set $len (i32.load offset=4 (i32.load (global.get $ret))))
-              (memory.copy (i32.const 40000) (i32.load (i32.load (global.get $ret))) (local.get $len))
-              (call $say (global.get $location))
-              (call $write (i32.const 1) (i32.const 40000) (local.get $len))
-              (call $say (global.get $newline))
-              (call $drop_response (local.get $response))
-              ;; http://authority/path or https://authority/path
-              (local.set $scheme (i32.eq (i32.load8_u (i32.const 40004)) (i32.const 115)))
-              (local.set $authority (i32.add (i32.const 40007) (local.get $scheme)))
-              (local.set $path (local.get $authority))
-              (loop $not_yet
-                (if (i32.ne (i32.load8_u (local.get $path)) (i32.const 47))
-                  (then (local.set $path (i32.add (local.get $path) (i32.const 1))) (br $not_yet))))
-              (local.set $authority_len (i32.sub (local.get $path) (local.get $authority)))
-              (local.set $path_len
-                (i32.sub (i32.add (i32.const 40000) (local.get $len)) (local.get $path)))
-              (call $forget)
-              (br $redirected))))))
+          (if (call $take_location (call $response_headers (local.get $response)))
+            (then (call $drop_response (local.get $response)) (br $redirected))))))
     (call $http_body (local.get $response)))
 
   (func $http_body (param $response i32)
@@ -698,19 +759,6 @@ pub(super) const HTTP_FUNCTIONS: &str = r#"
     (call $http_error_code (local.get $io_error) (global.get $ret))
     (if (i32.load8_u (global.get $ret))
       (then (call $http_error (i32.add (global.get $ret) (i32.const 8))))
-      (else (call $say (global.get $error)) (call $say (global.get $failed)) (call $say (global.get $newline))))
+      (else (call $say_failed)))
     (call $drop_error (local.get $io_error)))
-
-  (func $http_error (param $code i32)
-    (call $say (global.get $error))
-    (call $say (i32.add (i32.const 34000) (i32.mul (i32.load8_u (local.get $code)) (i32.const 40))))
-    ;; internal-error has a text
-    (if (i32.and
-        (i32.eq (i32.load8_u (local.get $code)) (i32.const 38))
-        (i32.eq (i32.load8_u offset=8 (local.get $code)) (i32.const 1)))
-      (then
-        (call $say (global.get $space))
-        (call $write (i32.const 1)
-          (i32.load offset=12 (local.get $code)) (i32.load offset=16 (local.get $code)))))
-    (call $say (global.get $newline)))
 "#;

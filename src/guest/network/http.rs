@@ -22,13 +22,49 @@ use hyper::client::conn::http1;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
+use wasmtime::component::{Linker, Resource};
+use wasmtime::{Result as WasmResult, StoreContextMut};
+use wasmtime_wasi::WasiView as _;
 use wasmtime_wasi::runtime::spawn;
 use wasmtime_wasi_http::io::TokioIo;
+use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 use super::names::NoAddress;
 use super::{Bounds, Network, Refusal, tls};
 use crate::config::Target;
+use crate::guest::component::State;
+
+/// Where WASI 0.2 has the types of HTTP.
+const P2_TYPES: &str = "wasi:http/types@0.2.12";
+
+/// Puts this function in the place of the one that `linker` has: which error code is behind the error of a
+/// body's stream. wasmtime-wasi-http's own knows none of those that bodies end with.
+///
+/// # Errors
+/// Only if the types of wasmtime-wasi-http were no longer those of WASI.
+pub fn add_to_linker(linker: &mut Linker<State>) -> WasmResult<()> {
+    linker.instance(P2_TYPES)?.func_wrap(
+        "http-error-code",
+        |mut store: StoreContextMut<'_, State>, (error,): (Resource<wasmtime::Error>,)| {
+            let error = store.data_mut().ctx().table.get(&error)?;
+            Ok((error.downcast_ref().and_then(of_body),))
+        },
+    )
+}
+
+/// The code of an error that a [`Bounded`] body ends with.
+fn of_body(error: &Error) -> Option<ErrorCode> {
+    match error {
+        Error::HttpResponseBodySize(size) => Some(ErrorCode::HttpResponseBodySize(*size)),
+        Error::HttpResponseTimeout => Some(ErrorCode::HttpResponseTimeout),
+        Error::ConnectionReadTimeout => Some(ErrorCode::ConnectionReadTimeout),
+        Error::HttpResponseIncomplete => Some(ErrorCode::HttpResponseIncomplete),
+        Error::ConnectionTerminated => Some(ErrorCode::ConnectionTerminated),
+        Error::HttpProtocolError => Some(ErrorCode::HttpProtocolError),
+        _ => None,
+    }
+}
 
 /// Sends what the guest's HTTP interfaces hand over.
 pub struct Client {

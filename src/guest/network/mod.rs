@@ -67,6 +67,8 @@ pub enum Refusal {
     NotOurs,
     /// There are so many already.
     TooMany(u32),
+    /// There are no rules at all.
+    NoRules,
 }
 
 impl fmt::Display for Refusal {
@@ -79,6 +81,7 @@ impl fmt::Display for Refusal {
             ),
             Self::NotOurs => write!(f, "allow_listen does not have it"),
             Self::TooMany(limit) => write!(f, "connections_limit ({limit}) is reached"),
+            Self::NoRules => write!(f, "neither allow_hosts nor allow_listen is set"),
         }
     }
 }
@@ -148,9 +151,14 @@ impl Network {
         }
     }
 
+    /// Whether a socket may be of any use.
+    fn has_rules(&self) -> bool {
+        !self.reach.allow_hosts.is_empty() || !self.reach.allow_listen.is_empty()
+    }
+
     /// Opens what the options grant: nothing, or sockets whose every address is asked about here.
     pub fn grant(&self, wasi: &mut WasiCtxBuilder) {
-        let any = !self.reach.allow_hosts.is_empty() || !self.reach.allow_listen.is_empty();
+        let any = self.has_rules();
         wasi.allow_tcp(any).allow_udp(any).allow_ip_name_lookup(any);
         let network = self.clone();
         wasi.socket_addr_check(move |address, what_for| {

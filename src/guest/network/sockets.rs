@@ -84,7 +84,12 @@ pub fn add_p3_to_linker(linker: &mut Linker<State>) -> Result<()> {
 }
 
 impl View<'_> {
+    /// Whether the limit allows one more. Where there are no rules, wasmtime-wasi refuses it, and here it is told.
     fn may_make_one(&mut self) -> bool {
+        if !self.network.has_rules() {
+            self.network.reach.refuse("a socket", Refusal::NoRules);
+            return true;
+        }
         let limit = self.network.reach.connections_limit;
         let may = sockets_in(self.general.table) < limit as usize;
         if !may {
