@@ -23,3 +23,4 @@ pub mod runner;
 mod sandbox;
 mod state_dir;
 mod stdio;
+mod turns;

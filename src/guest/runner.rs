@@ -9,6 +9,7 @@
 use std::future::Future;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -26,6 +27,7 @@ use super::rarely::{Rarely, TELL_EVERY};
 use super::sandbox::State;
 use super::state_dir::StateDir;
 use super::stdio::Streams;
+use super::turns::Share;
 use crate::config::{AfterRun, Config};
 use crate::counters::Counters;
 use crate::event::{Event, Level};
@@ -168,6 +170,7 @@ struct Running {
     files_refused: Arc<Rarely>,
     reach: Arc<Reach>,
     state_dir: Option<StateDir>,
+    share: Rc<Share>,
 }
 
 impl Running {
@@ -180,6 +183,7 @@ impl Running {
             files_refused: Arc::default(),
             reach: Arc::new(Reach::new(&job.config, Arc::clone(&job.pipe), Arc::clone(&job.counters))),
             state_dir: None,
+            share: Rc::default(),
             engine,
             job,
         }
@@ -267,6 +271,7 @@ impl Running {
         let config = self.job.config.clone();
         let program = Arc::clone(program);
         let streams = EndRunOnDrop(Arc::clone(&self.streams));
+        let share = Rc::clone(&self.share);
         let files = OpenFiles::new(
             config.open_files_limit,
             Arc::clone(&self.job.pipe),
@@ -292,7 +297,7 @@ impl Running {
                     }
                 }
             };
-            let guest = program.engine.interruptible(guest);
+            let guest = program.engine.interruptible(guest, share);
             match config.timeout {
                 None => guest.await,
                 Some(timeout) => match tokio::time::timeout(timeout, guest).await {
