@@ -25,6 +25,7 @@ use super::p1::{self, OpenFiles};
 use super::program::{Form, LoadError, Program, ProgramFile};
 use super::rarely::{Rarely, TELL_EVERY};
 use super::sandbox::State;
+use super::signals;
 use super::state_dir::StateDir;
 use super::stdio::Streams;
 use super::turns::Share;
@@ -125,6 +126,7 @@ impl Runner {
 
 /// Returns how the last run ended, as an exit code; `None` when it was cancelled.
 fn run(job: Job, cancelled: oneshot::Receiver<()>) -> Option<i32> {
+    signals::leave_to_host();
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     runtime.enable_time().max_blocking_threads(FILE_THREADS).thread_name("exec_wasi-file");
     if job.config.has_network() {
