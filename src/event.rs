@@ -35,6 +35,10 @@ pub enum Event {
         program: String,
         took: Duration,
     },
+    /// Another input has begun it, perhaps before a reload.
+    BeingLoaded {
+        program: String,
+    },
     /// Taken from the cache.
     Loaded {
         program: String,
@@ -148,6 +152,7 @@ impl Event {
             | Self::NotKept { .. }
             | Self::Note { .. } => Level::Warn,
             Self::Compiling { .. }
+            | Self::BeingLoaded { .. }
             | Self::Compiled { .. }
             | Self::Loaded { large: true, .. }
             | Self::Recovered { .. }
@@ -169,6 +174,9 @@ impl fmt::Display for Event {
             }
             Self::Compiled { program, took } => {
                 write!(f, "Compiled \"{program}\" in {took:.1?}.")
+            }
+            Self::BeingLoaded { program } => {
+                write!(f, "Waiting for \"{program}\", which is being loaded already.")
             }
             Self::Loaded { program, took, .. } => {
                 write!(f, "Loaded \"{program}\" from the cache in {took:.1?}.")

@@ -26,7 +26,8 @@
 //!
 //! # Unsafe code
 //! Only in [`host`], whose files are named for what they do, in [`plugin::exports`] and
-//! [`plugin::compile`], and in `guest::native`, where compiled code is loaded.
+//! [`plugin::compile`], in `guest::native`, where compiled code is loaded, and in `guest::signals`, which
+//! makes a call that has no safe form.
 
 #![deny(unsafe_code, clippy::multiple_unsafe_ops_per_block)]
 

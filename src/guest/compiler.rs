@@ -3,15 +3,71 @@
 //! A build without the feature `compiler` has none of it, and is the smaller by far for it: it runs what
 //! was compiled elsewhere.
 
+#[cfg(feature = "compiler")]
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
 use wasmtime::Engine;
 
+use super::load::Failure;
 use super::native::Image;
 #[cfg(feature = "compiler")]
 use super::outcome::causes;
 
-/// Compiles a module or component, binary or text; a clause about the program when that can't be done.
+/// Programs that wait to be compiled: of small ones a few go at a time, of large ones a single one. Each
+/// compilation uses every processor anyway, and takes memory in proportion to the program, so a hundred of
+/// them side by side would be no sooner ready and all the heavier; and a small one is not behind a large one.
 #[cfg(feature = "compiler")]
-pub fn compile(engine: &Engine, content: &[u8]) -> Result<Image, String> {
+struct Lane {
+    free: Mutex<usize>,
+    left: Condvar,
+}
+
+#[cfg(feature = "compiler")]
+static SMALL: Lane = Lane { free: Mutex::new(2), left: Condvar::new() };
+#[cfg(feature = "compiler")]
+static LARGE: Lane = Lane { free: Mutex::new(1), left: Condvar::new() };
+
+#[cfg(feature = "compiler")]
+impl Lane {
+    /// Waits for its turn, which lasts as long as the result.
+    fn enter(&'static self) -> InLane {
+        let mut free =
+            self.left.wait_while(self.free(), |free| *free == 0).unwrap_or_else(PoisonError::into_inner);
+        *free -= 1;
+        InLane(self)
+    }
+
+    fn free(&self) -> MutexGuard<'_, usize> {
+        // A number is always whole.
+        self.free.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A compilation may go on.
+#[cfg(feature = "compiler")]
+pub struct InLane(&'static Lane);
+
+#[cfg(feature = "compiler")]
+impl Drop for InLane {
+    fn drop(&mut self) {
+        *self.0.free() += 1;
+        self.0.left.notify_one();
+    }
+}
+
+/// Waits until a program of this kind may be compiled; it may be until the result is dropped.
+#[cfg(feature = "compiler")]
+pub fn turn(large: bool) -> InLane {
+    if large { LARGE.enter() } else { SMALL.enter() }
+}
+
+/// A build without a compiler has nothing to wait for.
+#[cfg(not(feature = "compiler"))]
+pub fn turn(_large: bool) {}
+
+/// Compiles a module or component, binary or text; why it can't be, otherwise.
+#[cfg(feature = "compiler")]
+pub fn compile(engine: &Engine, content: &[u8]) -> Result<Image, Failure> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     // wasmtime compiles functions in parallel on the pool it finds itself in. Its own global one would
     // keep a thread per core inside the agent for ever; this one ends here.
@@ -19,13 +75,13 @@ pub fn compile(engine: &Engine, content: &[u8]) -> Result<Image, String> {
         .num_threads(threads)
         .thread_name(|number| format!("exec_wasi-comp{number}"))
         .build()
-        .map_err(|error| format!("no threads to compile it: {error}"))?;
+        .map_err(|error| Failure::Passing(format!("no threads to compile it: {error}")))?;
     pool.install(|| Image::compiled(engine, content))
-        .map_err(|error| format!("it is not valid WebAssembly: {}", causes(&error)))
+        .map_err(|error| Failure::NoProgram(format!("it is not valid WebAssembly: {}", causes(&error))))
 }
 
 /// What a build without a compiler says.
 #[cfg(not(feature = "compiler"))]
-pub fn compile(_engine: &Engine, _content: &[u8]) -> Result<Image, String> {
-    Err("it has to be compiled, and this build of the plugin has no compiler: compile it with `exec-wasi compile` of a full build of the same version, and set option precompiled".into())
+pub fn compile(_engine: &Engine, _content: &[u8]) -> Result<Image, Failure> {
+    Err(Failure::NoProgram("it has to be compiled, and this build of the plugin has no compiler: compile it with `exec-wasi compile` of a full build of the same version, and set option precompiled".into()))
 }

@@ -14,6 +14,7 @@
 use std::future::Future;
 use std::num::NonZeroUsize;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::task::{Context, Poll};
@@ -26,6 +27,7 @@ use wasmtime::{
 };
 
 use super::sandbox::State;
+use super::turns::{Place, Share};
 use super::{component as components, p1};
 use crate::config::Config;
 
@@ -130,9 +132,9 @@ impl GuestEngine {
         }
     }
 
-    /// Runs a guest's future so that it can be interrupted whenever it computes.
-    pub fn interruptible<F: Future>(&self, guest: F) -> Interruptible<'_, F> {
-        Interruptible { guest: Box::pin(guest), ticker: &self.ticker }
+    /// Runs a guest's future so that it can be interrupted whenever it computes, and when it is its turn.
+    pub fn interruptible<F: Future>(&self, guest: F, share: Rc<Share>) -> Interruptible<'_, F> {
+        Interruptible { guest: Box::pin(guest), ticker: &self.ticker, share, place: Place::default() }
     }
 }
 
@@ -198,16 +200,21 @@ fn settings(traits: Traits) -> wasmtime::Result<wasmtime::Config> {
 pub struct Interruptible<'a, F> {
     guest: Pin<Box<F>>,
     ticker: &'a Ticker,
+    share: Rc<Share>,
+    place: Place,
 }
 
 impl<F: Future> Future for Interruptible<'_, F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        self.ticker.enter();
-        let poll = self.guest.as_mut().poll(context);
-        self.ticker.leave();
-        poll
+        let Self { guest, ticker, share, place } = &mut *self;
+        place.poll(share, context, |context| {
+            ticker.enter();
+            let poll = guest.as_mut().poll(context);
+            ticker.leave();
+            poll
+        })
     }
 }
 

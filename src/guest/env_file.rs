@@ -1,9 +1,9 @@
 //! The option `env_file`: variables for the guest that stand in a file, so that tokens stay out of the
 //! configuration and out of the log. No message here repeats what is in the file.
 
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::Read;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 /// Far more than anyone writes by hand.
@@ -18,7 +18,8 @@ const OTHERS: u32 = 0o007;
 pub fn read(path: &Path) -> Result<Vec<(String, String)>, String> {
     let shown = path.display();
     let unreadable = |error| format!("env_file \"{shown}\" can't be read: {error}");
-    let file = File::open(path).map_err(unreadable)?;
+    // Without NONBLOCK, opening a named pipe would wait for a writer.
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
     if !metadata.is_file() {
         return Err(format!("env_file \"{shown}\" is not a regular file"));
@@ -28,6 +29,9 @@ pub fn read(path: &Path) -> Result<Vec<(String, String)>, String> {
             "env_file \"{shown}\" is open to all users (mode {:04o}); take that away with chmod o= and try again",
             metadata.mode() & 0o7777
         ));
+    }
+    if metadata.len() > MAX_BYTES {
+        return Err(format!("env_file \"{shown}\" is larger than {MAX_BYTES} bytes"));
     }
     let mut text = String::new();
     file.take(MAX_BYTES).read_to_string(&mut text).map_err(unreadable)?;

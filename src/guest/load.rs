@@ -22,11 +22,11 @@ use super::program::{Form, Program, Scan, digest, read};
 use crate::event::Event;
 use crate::pipe::Pipe;
 
-/// A program from this size on is worth a log line when it is compiled: it takes a moment.
-const WORTH_MENTIONING_BYTES: usize = 1_000_000;
+/// See [`is_large`].
+const LARGE_BYTES: usize = 1_000_000;
 
 /// Why there is no program; a clause about the file.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Failure {
     /// The file holds none that can run here, whenever it is looked at.
     NoProgram(String),
@@ -60,12 +60,13 @@ pub struct Load {
 }
 
 impl Load {
-    /// Does it. Takes up to half a minute.
+    /// Does it. Takes up to half a minute. `wanted` is asked when it is about to be compiled, for which it
+    /// may have waited: whether anybody still wants it.
     ///
     /// # Errors
     /// Why it is no program.
-    pub fn program(&self) -> Result<Program, Failure> {
-        let code = if self.scan.is_precompiled() { self.precompiled()? } else { self.compiled()? };
+    pub fn program(&self, wanted: impl Fn() -> bool) -> Result<Program, Failure> {
+        let code = if self.scan.is_precompiled() { self.precompiled()? } else { self.compiled(wanted)? };
         ready(&self.engine, &code).map_err(Failure::NoProgram)
     }
 
@@ -86,7 +87,7 @@ impl Load {
         })
     }
 
-    fn compiled(&self) -> Result<Code, Failure> {
+    fn compiled(&self, wanted: impl Fn() -> bool) -> Result<Code, Failure> {
         let begun = Instant::now();
         let cache = self
             .cache
@@ -97,13 +98,17 @@ impl Load {
             self.tell(Event::Loaded { program: self.name(), took: begun.elapsed(), large: self.is_large() });
             return Ok(code);
         }
+        let turn = compiler::turn(self.is_large());
+        if !wanted() {
+            return Err(Failure::Passing("it is not wanted any more".into()));
+        }
         let content = self.content()?;
         recognise(&content).map_err(Failure::NoProgram)?;
         if self.is_large() && cfg!(feature = "compiler") {
             self.tell(Event::Compiling { program: self.name(), size_bytes: content.len() });
         }
-        let image = compiler::compile(&self.engine.engine, &content).map_err(Failure::NoProgram)?;
-        drop(content);
+        let image = compiler::compile(&self.engine.engine, &content)?;
+        drop((content, turn));
         if self.is_large() {
             self.tell(Event::Compiled { program: self.name(), took: begun.elapsed() });
         }
@@ -161,7 +166,7 @@ impl Load {
     }
 
     fn is_large(&self) -> bool {
-        self.scan.size_bytes >= WORTH_MENTIONING_BYTES
+        is_large(self.scan.size_bytes)
     }
 
     fn name(&self) -> String {
@@ -171,6 +176,11 @@ impl Load {
     fn tell(&self, event: Event) {
         self.pipe.post(event);
     }
+}
+
+/// Whether compiling a program of this size takes a moment, so that a log line is worth it.
+pub fn is_large(size_bytes: usize) -> bool {
+    size_bytes >= LARGE_BYTES
 }
 
 /// Makes compiled code ready to run, if it is a program.
@@ -242,7 +252,7 @@ mod tests {
     fn what_can_not_run_is_refused_with_the_reason() {
         let engine = GuestEngine::shared(Traits::default()).unwrap();
         let built = |content: &[u8]| {
-            let image = compiler::compile(&engine.engine, content)?;
+            let image = compiler::compile(&engine.engine, content).map_err(|failure| failure.to_string())?;
             ready(&engine, &image.load(&engine.engine).unwrap())
         };
         let start = "(func (export \"_start\"))";

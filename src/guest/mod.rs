@@ -21,5 +21,8 @@ mod program;
 mod rarely;
 pub mod runner;
 mod sandbox;
+#[allow(unsafe_code, reason = "no library of ours has the call")]
+mod signals;
 mod state_dir;
 mod stdio;
+mod turns;

@@ -14,17 +14,18 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use sha2::{Digest as _, Sha256};
-use tokio::sync::{OnceCell, oneshot};
+use tokio::sync::watch;
 use wasmtime::InstancePre;
 
 use super::cache::{Digest, InputCache};
 use super::component::{Command, RUN_OF_P3, is_concurrent};
 use super::engine::GuestEngine;
-use super::load::{Failure, Load, recognise};
+use super::load::{Failure, Load, is_large, recognise};
 use super::native::Trust;
 use super::outcome::causes;
 use super::sandbox::State;
 use crate::config::Config;
+use crate::event::Event;
 use crate::pipe::Pipe;
 
 /// Read at a time: a program may have tens of megabytes, and with a cache only its digest is needed.
@@ -107,11 +108,50 @@ pub fn is_precompiled(content: &[u8]) -> bool {
     content.starts_with(b"\x7fELF") && content.get(7) == Some(&200)
 }
 
-type Loaded = Result<Arc<Program>, String>;
+type Loaded = Result<Arc<Program>, Failure>;
 
-/// A program that is, or is being, loaded; whoever needs it first does it.
+/// A program that is, or is being, loaded: at most once at a time, on a thread that whoever needs it first
+/// has started. The thread holds the slot, so when an input is gone and comes back, as at a hot reload, it
+/// waits for the load that is going on and starts no second one beside it.
 #[derive(Default)]
-struct Slot(OnceCell<Loaded>);
+struct Slot(Mutex<Option<watch::Receiver<Option<Loaded>>>>);
+
+impl Slot {
+    /// What is, or will be, in it; and whether somebody else is about to put it there. `start` starts
+    /// loading.
+    fn join(
+        self: &Arc<Self>,
+        start: impl FnOnce(Arc<Self>, watch::Sender<Option<Loaded>>) -> io::Result<()>,
+    ) -> io::Result<(watch::Receiver<Option<Loaded>>, bool)> {
+        // A thread is started under the lock, and nothing waited for.
+        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(loaded) = &*slot {
+            return Ok((loaded.clone(), loaded.borrow().is_none()));
+        }
+        let (done, loaded) = watch::channel(None);
+        start(Arc::clone(self), done)?;
+        *slot = Some(loaded.clone());
+        Ok((loaded, false))
+    }
+
+    /// What was to come through `done` is not to be had: the next one who needs it is to try again.
+    fn clear(&self, done: &watch::Sender<Option<Loaded>>) {
+        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // It may be another load's by now.
+        slot.take_if(|loaded| loaded.same_channel(&done.subscribe()));
+    }
+
+    /// Whether anybody waits for it. If not, whoever comes next is to try again.
+    fn is_wanted(&self, done: &watch::Sender<Option<Loaded>>) -> bool {
+        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // One receiver is the slot's own.
+        let wanted = done.receiver_count() > 1;
+        if !wanted {
+            *slot = None;
+        }
+        wanted
+    }
+}
 
 /// Content, engine, and whether native code is trusted.
 type Key = (Digest, usize, bool);
@@ -154,27 +194,32 @@ impl ProgramFile {
             Ok(found) => found,
             Err(error) => return Err(self.error(&error.to_string())),
         };
-        let load = || async {
-            let load = Load {
-                engine: Arc::clone(&engine),
-                path: self.path.clone(),
-                scan,
-                trust: self.trust,
-                cache: Arc::clone(&self.cache),
-                pipe: Arc::clone(pipe),
-            };
-            match on_a_thread(load).await {
-                Ok(program) => Ok(Ok(Arc::new(program))),
-                Err(Failure::NoProgram(reason)) => Ok(Err(reason)),
-                Err(Failure::Passing(reason)) => Err(reason),
-            }
+        let load = Load {
+            engine: Arc::clone(&engine),
+            path: self.path.clone(),
+            scan,
+            trust: self.trust,
+            cache: Arc::clone(&self.cache),
+            pipe: Arc::clone(pipe),
         };
-        let loaded = slot.0.get_or_try_init(load).await.cloned().unwrap_or_else(|passing| {
-            // Nothing was learned about this content, so the file is read again the next time.
-            self.last = None;
-            Err(passing)
-        });
-        loaded.map_err(|reason| self.error(&reason))
+        let joined = slot.join(|slot, done| load_on_a_thread(load, slot, done));
+        let loaded = match joined {
+            Ok((mut loaded, is_under_way)) => {
+                if is_under_way && is_large(scan.size_bytes) {
+                    pipe.post(Event::BeingLoaded { program: self.path.display().to_string() });
+                }
+                let done = loaded.wait_for(Option::is_some).await.map(|loaded| loaded.clone());
+                done.ok().flatten().unwrap_or_else(|| Err(Failure::NoProgram("the compiler panicked".into())))
+            }
+            Err(error) => Err(Failure::Passing(format!("no thread to load it: {error}"))),
+        };
+        loaded.map_err(|failure| {
+            if let Failure::Passing(_) = failure {
+                // Nothing was learned about this content, so the file is read again the next time.
+                self.last = None;
+            }
+            self.error(&failure.to_string())
+        })
     }
 
     /// What the file holds now, the engine for that, and its slot.
@@ -213,13 +258,17 @@ impl ProgramFile {
 
 /// Loads without blocking the caller. When nobody waits any more, since the input has stopped meanwhile,
 /// the thread ends by itself, and what it compiled is in the cache.
-async fn on_a_thread(load: Load) -> Result<Program, Failure> {
-    let (done, result) = oneshot::channel();
-    let thread = std::thread::Builder::new().name("exec_wasi-load".into()).spawn(move || {
-        let _ = done.send(load.program());
+fn load_on_a_thread(load: Load, slot: Arc<Slot>, done: watch::Sender<Option<Loaded>>) -> io::Result<()> {
+    let thread = std::thread::Builder::new().name("exec_wasi-load".into());
+    let thread = thread.spawn(move || {
+        let loaded = load.program(|| slot.is_wanted(&done)).map(Arc::new);
+        if let Err(Failure::Passing(_)) = loaded {
+            slot.clear(&done);
+        }
+        // Fails when nobody waits.
+        let _ = done.send(Some(loaded));
     });
-    thread.map_err(|error| Failure::Passing(format!("no thread to load it: {error}")))?;
-    result.await.unwrap_or_else(|_| Err(Failure::NoProgram("the compiler panicked".into())))
+    thread.map(drop)
 }
 
 /// Reads a whole file for its digest, and its stamp from before. A write that comes during the read

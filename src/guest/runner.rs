@@ -9,6 +9,7 @@
 use std::future::Future;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -24,8 +25,10 @@ use super::p1::{self, OpenFiles};
 use super::program::{Form, LoadError, Program, ProgramFile};
 use super::rarely::{Rarely, TELL_EVERY};
 use super::sandbox::State;
+use super::signals;
 use super::state_dir::StateDir;
 use super::stdio::Streams;
+use super::turns::Share;
 use crate::config::{AfterRun, Config};
 use crate::counters::Counters;
 use crate::event::{Event, Level};
@@ -123,6 +126,7 @@ impl Runner {
 
 /// Returns how the last run ended, as an exit code; `None` when it was cancelled.
 fn run(job: Job, cancelled: oneshot::Receiver<()>) -> Option<i32> {
+    signals::leave_to_host();
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     runtime.enable_time().max_blocking_threads(FILE_THREADS).thread_name("exec_wasi-file");
     if job.config.has_network() {
@@ -168,6 +172,7 @@ struct Running {
     files_refused: Arc<Rarely>,
     reach: Arc<Reach>,
     state_dir: Option<StateDir>,
+    share: Rc<Share>,
 }
 
 impl Running {
@@ -180,6 +185,7 @@ impl Running {
             files_refused: Arc::default(),
             reach: Arc::new(Reach::new(&job.config, Arc::clone(&job.pipe), Arc::clone(&job.counters))),
             state_dir: None,
+            share: Rc::default(),
             engine,
             job,
         }
@@ -267,6 +273,7 @@ impl Running {
         let config = self.job.config.clone();
         let program = Arc::clone(program);
         let streams = EndRunOnDrop(Arc::clone(&self.streams));
+        let share = Rc::clone(&self.share);
         let files = OpenFiles::new(
             config.open_files_limit,
             Arc::clone(&self.job.pipe),
@@ -292,7 +299,7 @@ impl Running {
                     }
                 }
             };
-            let guest = program.engine.interruptible(guest);
+            let guest = program.engine.interruptible(guest, share);
             match config.timeout {
                 None => guest.await,
                 Some(timeout) => match tokio::time::timeout(timeout, guest).await {

@@ -45,7 +45,7 @@ pub struct Fault {
     options: Vec<(String, String)>,
     before: Vec<String>,
     after: Vec<&'static str>,
-    open_files: Option<u32>,
+    limits: Vec<String>,
     wrote: Wrote,
     says: Vec<String>,
     says_of: Vec<(String, String, String)>,
@@ -69,7 +69,7 @@ impl Fault {
             options: Vec::new(),
             before: Vec::new(),
             after: Vec::new(),
-            open_files: None,
+            limits: Vec::new(),
             wrote: Wrote::Anything,
             says: Vec::new(),
             says_of: Vec::new(),
@@ -164,9 +164,9 @@ impl Fault {
         self
     }
 
-    /// The host may have only so many files open.
-    pub fn open_files(mut self, most: u32) -> Self {
-        self.open_files = Some(most);
+    /// What the host's process may have, in the words of the shell's `ulimit`.
+    pub fn host_limit(mut self, limit: &str) -> Self {
+        self.limits.push(format!("ulimit {limit}; "));
         self
     }
 
@@ -245,7 +245,7 @@ impl Fault {
     }
 
     /// The neighbour may be silent for longer than usual: where the host itself stops all inputs, as a
-    /// reload does, or where there are a hundred threads to a processor.
+    /// reload does.
     pub fn neighbour_may_pause(mut self) -> Self {
         self.stall_seconds = Some(5.0);
         self
@@ -321,7 +321,7 @@ impl Fault {
     }
 
     fn start(self) -> Running {
-        let Self { scene, inputs, options, before, after, open_files, .. } = self;
+        let Self { scene, inputs, options, before, after, limits, .. } = self;
         let folder = scene.path("").display().to_string();
         let folder = folder.trim_end_matches('/').to_owned();
         let before: Vec<&str> = before.iter().map(String::as_str).collect();
@@ -338,11 +338,11 @@ impl Fault {
             scene = scene.input("exec_wasi", &all);
         }
         let command = scene.command();
-        let Some(open_files) = open_files else {
+        if limits.is_empty() {
             return scene.start_command(command);
-        };
+        }
         let mut limited = std::process::Command::new("sh");
-        limited.args(["-c", &format!("ulimit -n {open_files}; exec \"$@\""), "sh"]);
+        limited.args(["-c", &format!("{}exec \"$@\"", limits.concat()), "sh"]);
         limited.arg(command.get_program()).args(command.get_args()).current_dir(&folder);
         scene.start_command(limited)
     }

@@ -355,7 +355,7 @@ rows! {
     ten_thousand_files_opened => Fault::guest(&opens_files(10_000).exit(3))
         .directories("data")
         .file("data/file", "content")
-        .open_files(300)
+        .host_limit("-n 300")
         .says("open_files_limit");
 
     as_many_files_as_the_host_allows_and_no_more => Fault::guest(&opens_files(200).exit(3))

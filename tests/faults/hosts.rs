@@ -9,6 +9,7 @@ const TERM: i32 = 15;
 const INT: i32 = 2;
 const HUP: i32 = 1;
 const CONT: i32 = 18;
+const STOP: i32 = 19;
 
 /// Whether the host can reload.
 pub fn reloads() -> bool {
@@ -17,6 +18,25 @@ pub fn reloads() -> bool {
 
 fn flood() -> Guest {
     Guest::new().raw("(loop $ever").numbered_blocks("line", 1000, 100).raw("(br $ever))")
+}
+
+/// A program that takes seconds to compile.
+fn slow_to_compile() -> String {
+    let functions: String = (0..3000)
+        .map(|n| {
+            let work =
+                "(local.set 0 (i64.add (i64.mul (local.get 0) (i64.const 31)) (local.get 0)))".repeat(60);
+            format!("(func $f{n} (export \"f{n}\") (param i64) (result i64) {work} (local.get 0))")
+        })
+        .collect();
+    format!("(module {functions} (func (export \"_start\")))")
+}
+
+/// The host's threads of this name.
+fn threads(host: &Running, name: &str) -> usize {
+    let threads = std::fs::read_dir(format!("/proc/{}/task", host.pid())).expect("it runs");
+    let names = threads.filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("comm")).ok());
+    names.filter(|each| each.trim() == name).count()
 }
 
 fn pause(ms: u64) {
@@ -133,7 +153,6 @@ rows! {
         .meanwhile(|host| {
             wait(host, "all lines", |host| host.lines().len() == 100);
         })
-        .neighbour_may_pause()
         .wrote_lines(&["before"; 100]);
 
     a_run_that_ends_as_the_host_stops => {
@@ -154,17 +173,34 @@ rows! {
             .never_says("Left out")
     };
 
-    a_program_still_being_compiled_as_the_host_stops => {
-        let functions: String = (0..3000)
-            .map(|n| {
-                let work = "(local.set 0 (i64.add (i64.mul (local.get 0) (i64.const 31)) (local.get 0)))".repeat(60);
-                format!("(func $f{n} (export \"f{n}\") (param i64) (result i64) {work} (local.get 0))")
-            })
-            .collect();
-        Fault::program("guest.wat", format!("(module {functions} (func (export \"_start\")))"))
-            .meanwhile(|host| host.wait_for_log("Compiling \""))
-            .stops_within(6.0)
-    };
+    a_program_still_being_compiled_as_the_host_stops => Fault::program("guest.wat", slow_to_compile())
+        .meanwhile(|host| host.wait_for_log("Compiling \""))
+        .stops_within(6.0);
+
+    // The load that is going on is waited for; there is no second one beside it.
+    reloaded_while_a_program_is_compiled => Fault::program("guest.wat", slow_to_compile())
+        .reloads()
+        .option("oneshot", "on")
+        .meanwhile(|host| {
+            host.wait_for_log("Compiling \"");
+            if !reloads() {
+                return;
+            }
+            for round in 1..=3 {
+                host.signal(HUP);
+                host.wait_until("the reload", |host| host.log().matches("which is being loaded already").count() == round);
+                assert_eq!(threads(host, "exec_wasi-load"), 1, "{}", host.log());
+            }
+        })
+        .neighbour_may_pause()
+        .stops_within(15.0);
+
+    stopped_for_a_second_and_continued => signalled(&[STOP, CONT, STOP, CONT]).neighbour_may_pause();
+
+    two_hundred_inputs => inputs(200, &Guest::new().numbered_lines("line", 50).sleep_ms(3_600_000))
+        .option("oneshot", "on")
+        .meanwhile(|host| wait(host, "all lines", |host| host.lines().len() == 10_000))
+        .wrote(Wrote::Count(10_000));
 
     the_least_of_log_levels => at_level("off").never_says("The guest trapped").never_says("words");
 

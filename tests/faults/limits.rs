@@ -214,6 +214,43 @@ rows! {
     .wrote_lines(&["before"])
     .says("The guest trapped: ");
 
+    // ---- places that are none ----
+
+    variables_from_what_is_no_file => {
+        let mut fault = Fault::guest(&before("")).option("env_file", "{folder}/pipe");
+        crate::programs::named_pipe(&fault, "pipe");
+        fault = fault.says("pipe\" is not a regular file");
+        fault
+    };
+
+    a_cache_where_none_can_be => Fault::guest(&before("")).option("cache_dir", "/proc/nowhere/cache")
+        .wrote_lines(&["before"])
+        .says("the cache folder \"/proc/nowhere/cache\" can't be created");
+
+    a_file_where_the_cache_should_be => Fault::guest(&before(""))
+        .option("cache_dir", "{folder}/file/cache")
+        .file("file", "")
+        .wrote_lines(&["before"])
+        .says("file/cache\" can't be created: Not a directory");
+
+    a_state_dir_that_is_a_file => Fault::guest(&before(""))
+        .option("state_dir", "{folder}/file")
+        .file("file", "")
+        .says("The guest can't start: state_dir \"");
+
+    a_directory_that_is_a_named_pipe => {
+        let fault = Fault::guest(&before("")).option("accessible_paths", "{folder}/pipe");
+        crate::programs::named_pipe(&fault, "pipe");
+        fault.says("pipe\" can't be opened as a directory")
+    };
+
+    // What is compiled is larger than the host may write.
+    a_cache_that_is_full => Fault::program("guest.wat", module(&format!(
+        "(memory 1) (func $f) (data (i32.const 0) \"{}\")", "x".repeat(60_000))))
+        .host_limit("-f 100")
+        .option("cache_dir", "{folder}/own-cache")
+        .says("is not kept for the next start: it can't be written to the cache folder");
+
     memory_grown_and_touched_until_refused => Fault::guest(&before(GROW_AND_TOUCH).raw("unreachable"))
         .wrote_lines(&["before"])
         .says("it had reached memory_limit (256000000 bytes)");

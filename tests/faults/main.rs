@@ -11,6 +11,7 @@ mod host;
 
 #[macro_use]
 mod fault;
+mod calls;
 mod endless;
 mod files;
 mod hosts;

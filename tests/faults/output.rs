@@ -106,6 +106,25 @@ rows! {
             .wrote(Wrote::Lines(lines.iter().map(|line| line.trim_end().as_bytes().to_vec()).collect()))
     };
 
+    json_of_odd_numbers_and_texts => {
+        // Records of their own where they are valid JSON, and text where not; all of them arrive.
+        let long = format!("{{\"n\":{}}}", "9".repeat(100_000));
+        let many: String = (0..20_000).map(|n| format!("\"k{n}\":{n},")).collect();
+        let many = format!("{{{many}\"end\":0}}");
+        let lines = [
+            r#"{"n":1e999}"#, r#"{"n":-1e-999}"#, r#"{"n":18446744073709551616}"#, r#"{"n":-9223372036854775809}"#,
+            r#"{"n":-0}"#, r#"{"n":00}"#, r#"{"n":NaN}"#, r#"{"s":"\ud800"}"#, r#"{"s":"\udc00\ud800"}"#,
+            r#"{"s":"\u0000"}"#, r#"{"a":1,"a":2}"#, r#"{"":{}}"#, "{}", "{", "[]", "null", "\u{feff}{}", "{} {}",
+            long.as_str(), many.as_str(),
+        ];
+        ends(Guest::new().out(lines.join("\n") + "\n"))
+            .option("format", "json")
+            .afterwards(move |ended| {
+                let records = ended.records.iter().filter(|record| record.bytes("message").is_none()).count();
+                assert_eq!(records, 20, "{}", ended.log);
+            })
+    };
+
     // ---- odd bytes ----
 
     nul_and_invalid_utf8 => {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use crate::fault::{Fault, wait};
+use crate::fault::{Fault, Wrote, wait};
 use crate::host::{Guest, Running};
 
 /// A module of some forty kilobytes with every section a compiler writes.
@@ -76,6 +76,15 @@ rows! {
     a_directory => Fault::of_inputs().input_at("/tmp").says("\"/tmp\": it is a directory");
 
     a_device => Fault::of_inputs().input_at("/dev/zero").says("\"/dev/zero\": it is not a regular file");
+
+    standard_input => Fault::of_inputs().input_at("/dev/stdin").says("\"/dev/stdin\": it is not a regular file");
+
+    // A regular file by its kind, and endless by its content.
+    the_hosts_own_memory => Fault::of_inputs().input_at("/proc/self/mem").says("Can't run wasi_path \"/proc/self/mem\"");
+
+    the_host_itself => Fault::of_inputs()
+        .input_at("/proc/self/exe")
+        .says("\"/proc/self/exe\": it is no WebAssembly: neither binary (.wasm) nor text (.wat)");
 
     a_file_without_permission => {
         let fault = Fault::program("guest.wat", prints("read all the same"));
@@ -212,6 +221,33 @@ rows! {
     )
     .says("The guest trapped: wasm trap: wasm `unreachable` instruction executed; in trap.");
 
+    a_start_function_that_prints => Fault::program(
+        "guest.wat",
+        wat("(import \"wasi_snapshot_preview1\" \"fd_write\" (func $w (param i32 i32 i32 i32) (result i32)))
+             (memory (export \"memory\") 1)
+             (data (i32.const 0) \"\\10\\00\\00\\00\\07\\00\\00\\00\") (data (i32.const 16) \"before\\n\")
+             (func $print (drop (call $w (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8))))
+             (start $print)
+             (func (export \"_start\") (call $print) unreachable)"),
+    )
+    .wrote_lines(&["before", "before"])
+    .says("The guest trapped: wasm trap: wasm `unreachable` instruction executed; in ");
+
+    what_a_later_webassembly_may_have => {
+        let later = [
+            "(tag $e) (func (export \"_start\") (throw $e))",
+            "(type $a (array i8)) (func (export \"_start\") (drop (array.new_default $a (i32.const 9))))",
+            "(type $f (func)) (type $c (cont $f)) (elem declare func $s) (func $s (export \"_start\")
+               (drop (cont.new $c (ref.func $s))))",
+        ];
+        let mut fault = Fault::of_inputs().option("oneshot", "on");
+        for (number, text) in later.iter().enumerate() {
+            fault = fault.input(&format!("guest{number}.wat"), wat(text));
+            fault = fault.says_of(number + 1, "Can't run wasi_path \"", "it is not valid WebAssembly");
+        }
+        fault
+    };
+
     data_that_does_not_fit_its_memory => Fault::program(
         "guest.wat",
         wat(&format!("(memory 1) (data (i32.const 65530) \"seven bytes\") {START}")),
@@ -276,6 +312,37 @@ rows! {
         Fault::program("guest.wasm", module_of_body(&body))
     };
 
+    thirty_thousand_functions => {
+        let functions: String = (0..30_000).map(|n| format!("(func (export \"f{n}\"))")).collect();
+        Fault::program("guest.wat", wat(&format!("{functions} {START}"))).option("timeout", "20")
+    };
+
+    ninety_thousand_pieces_of_data => {
+        let pieces: String = (0..90_000).map(|n| format!("(data (i32.const {}) \"x\")", n % 65_536)).collect();
+        Fault::program("guest.wat", wat(&format!("(memory 1) {pieces} {START}")))
+    };
+
+    data_of_many_megabytes_far_apart => {
+        let far = "(data (i32.const 0) \"x\") (data (i32.const 190000000) \"x\")";
+        let much = format!("(data (i32.const 1000000) \"{}\")", "x".repeat(20_000_000));
+        let guest = wat(&format!("(memory (export \"memory\") 3000) {far} {much} {START}"));
+        Fault::program("guest.wat", guest).leaves_memory_below(400_000)
+    };
+
+    a_hundred_programs_to_compile_at_once => {
+        let mut fault = Fault::of_inputs().option("oneshot", "on").wrote(Wrote::Count(100));
+        for number in 0..100 {
+            let functions: String = (0..50)
+                .map(|n| format!("(func (export \"f{n}\") (param i32) (result i32) {} (local.get 0))",
+                    format!("(local.set 0 (i32.mul (local.get 0) (i32.const {number})))").repeat(40)))
+                .collect();
+            let text = Guest::new().out("line\n").wat();
+            let text = text.trim_end().strip_suffix(')').expect("a module");
+            fault = fault.input(&format!("guest{number}.wat"), format!("{text} {functions})"));
+        }
+        fault.meanwhile(|host| wait(host, "all lines", |host| host.lines().len() == 100))
+    };
+
     // ---- a file that changes while its guest runs ----
 
     written_over_in_place => changing()
@@ -326,6 +393,24 @@ rows! {
         })
         .says("The guest runs again, after");
 
+    replaced_by_a_directory_a_pipe_and_a_device_and_back => changing()
+        .meanwhile(|host| {
+            let path = host.scene.path("guest.wat");
+            fs::remove_file(&path).expect("the file");
+            fs::create_dir(&path).expect("a directory");
+            host.wait_for_log("guest.wat\": it is a directory");
+            fs::remove_dir(&path).expect("the directory");
+            make_pipe(&path.display().to_string());
+            host.wait_until("the pipe", |host| host.log().matches("it is not a regular file").count() == 1);
+            fs::remove_file(&path).expect("the pipe");
+            symlink("/dev/zero", &path).expect("a link");
+            // The same words as before, so they are not said again.
+            std::thread::sleep(std::time::Duration::from_millis(1200));
+            host.scene.replace("guest.wat", prints("new"));
+            wait(host, "new", |host| has(host, "new"));
+        })
+        .says("The guest runs again, after");
+
     gone_while_its_guest_runs => Fault::guest(&Guest::new().out("before\n").sleep_ms(1000).out("after\n"))
         .meanwhile(|host| {
             host.wait_for_lines(1);
@@ -361,10 +446,15 @@ fn module_of_body(body: &[u8]) -> Vec<u8> {
     .concat()
 }
 
-/// Makes a named pipe; by a program, so that these tests need no unsafe code.
+/// Makes a named pipe in the row's folder.
 pub fn named_pipe(fault: &Fault, name: &str) -> String {
     let path = fault.scene.path(name).display().to_string();
-    let status = std::process::Command::new("mkfifo").arg(&path).status().expect("mkfifo can be run");
-    assert!(status.success());
+    make_pipe(&path);
     path
+}
+
+/// By a program, so that these tests need no unsafe code.
+fn make_pipe(path: &str) {
+    let status = std::process::Command::new("mkfifo").arg(path).status().expect("mkfifo can be run");
+    assert!(status.success());
 }
