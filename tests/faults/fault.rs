@@ -86,7 +86,7 @@ impl Fault {
 
     /// A row with one guest, run once.
     pub fn guest(guest: &Guest) -> Self {
-        Self::program("guest.wat", guest.wat())
+        Self::program("guest.wat", guest.program())
     }
 
     /// A row with one program, run once.

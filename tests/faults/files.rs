@@ -409,7 +409,7 @@ fn waits_for_a_pipe(inputs: usize) -> Fault {
     let mut fault = Fault::of_inputs().option("oneshot", "on").option("timeout", "1").directories("data");
     named_pipe(&fault, "data/pipe");
     for number in 0..inputs {
-        fault = fault.input(&format!("guest{number}.wat"), guest.wat());
+        fault = fault.input(&format!("guest{number}.wat"), guest.program());
     }
     fault
 }

@@ -57,7 +57,7 @@ fn rabble() -> Fault {
     guests
         .iter()
         .enumerate()
-        .fold(fault, |fault, (number, guest)| fault.input(&format!("guest{number}.wat"), guest.wat()))
+        .fold(fault, |fault, (number, guest)| fault.input(&format!("guest{number}.wat"), guest.program()))
 }
 
 fn has(host: &Running, line: &str) -> bool {
@@ -82,7 +82,7 @@ fn signalled(signals: &'static [i32]) -> Fault {
 /// So many inputs with the same guest.
 fn inputs(count: usize, guest: &Guest) -> Fault {
     (0..count)
-        .fold(Fault::of_inputs(), |fault, number| fault.input(&format!("guest{number}.wat"), guest.wat()))
+        .fold(Fault::of_inputs(), |fault, number| fault.input(&format!("guest{number}.wat"), guest.program()))
 }
 
 /// Runs a trapping guest at this level; tells whether it and the compilation were logged.

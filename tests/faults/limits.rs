@@ -51,11 +51,11 @@ rows! {
         let mut fault = Fault::of_inputs().option("oneshot", "on").wrote_lines(&["before"; 8]);
         for (number, (code, told)) in codes.iter().enumerate() {
             let guest = Guest::new().out("before\n").exit(*code).out("never\n");
-            fault = fault.input(&format!("guest{number}.wat"), guest.wat());
+            fault = fault.input(&format!("guest{number}.wat"), guest.program());
             fault = fault.says_of(number + 1, "The guest exited with code ", &format!(" {told}."));
         }
         // And one that is no failure.
-        fault.input("guest.wat", Guest::new().out("before\n").exit(0).wat()).never_says("exec_wasi.8] The guest")
+        fault.input("guest.wat", Guest::new().out("before\n").exit(0).program()).never_says("exec_wasi.8] The guest")
     };
 
     every_kind_of_trap => {
@@ -75,7 +75,7 @@ rows! {
         ];
         let mut fault = Fault::of_inputs().option("oneshot", "on").wrote_lines(&vec!["before"; kinds.len()]);
         for (number, (code, reason)) in kinds.iter().enumerate() {
-            fault = fault.input(&format!("guest{number}.wat"), before(code).wat());
+            fault = fault.input(&format!("guest{number}.wat"), before(code).program());
             fault = fault.says_of(number + 1, "The guest trapped: ", reason);
         }
         fault

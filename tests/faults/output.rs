@@ -259,7 +259,7 @@ rows! {
         let guests = wrong_vectors();
         let mut fault = Fault::of_inputs().option("oneshot", "on").wrote_lines(&vec!["before"; guests.len()]);
         for (number, (guest, reason)) in guests.iter().enumerate() {
-            fault = fault.input(&format!("guest{number}.wat"), guest.wat());
+            fault = fault.input(&format!("guest{number}.wat"), guest.program());
             // The first input is the neighbour.
             fault = fault.says_of(number + 1, "The guest trapped: ", reason);
         }

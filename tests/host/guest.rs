@@ -169,6 +169,17 @@ impl Guest {
         self.raw("(call $copy_out (i32.const 0))")
     }
 
+    /// The guest in the form that `GUESTS_AS` says: a module as text, or a component.
+    pub fn program(&self) -> Vec<u8> {
+        if super::as_async_components() {
+            self.async_component()
+        } else if super::as_components() || self.network {
+            self.component()
+        } else {
+            self.wat().into_bytes()
+        }
+    }
+
     /// The module as a component of WASI 0.2, by the adapter that toolchains use.
     pub fn component(&self) -> Vec<u8> {
         use wasi_preview1_component_adapter_provider as adapter;

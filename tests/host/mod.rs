@@ -166,13 +166,7 @@ impl Scene {
     pub fn guest(self, guest: &Guest, options: &[(&str, &str)]) -> Self {
         let number = self.inputs.iter().filter(|arg| *arg == "-i").count();
         let name = format!("guest{number}.wat");
-        let program = if as_async_components() {
-            self.file(&name, guest.async_component())
-        } else if as_components() || guest.network {
-            self.file(&name, guest.component())
-        } else {
-            self.file(&name, guest.wat())
-        };
+        let program = self.file(&name, guest.program());
         let mut all = vec![("wasi_path", program.as_str())];
         all.extend(options);
         self.input("exec_wasi", &all)
