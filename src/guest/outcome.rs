@@ -17,6 +17,9 @@ use crate::schedule::Turnout;
 /// Exit code of a process that has found its program but couldn't run it.
 pub const EXIT_NOT_STARTED: i32 = 126;
 
+/// Exit code of a process with a defect of ours.
+pub const EXIT_DEFECT: i32 = 70;
+
 /// The end of a run.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -45,6 +48,11 @@ pub enum Outcome {
         option: &'static str,
         /// The option's value.
         value: u64,
+    },
+    /// It was given up because something of ours panicked.
+    Broken {
+        /// What the panic said.
+        reason: String,
     },
     /// It was stopped because of the option `timeout`.
     TimedOut {
@@ -120,7 +128,7 @@ impl Outcome {
     pub fn turnout(&self) -> Turnout {
         match self {
             Self::Exited { .. } | Self::TimedOut { .. } => Turnout::Ran,
-            Self::Trapped { .. } | Self::OverLimit { .. } => Turnout::Failed,
+            Self::Trapped { .. } | Self::OverLimit { .. } | Self::Broken { .. } => Turnout::Failed,
             Self::NotStarted { .. } => Turnout::NoGuest,
         }
     }
@@ -133,6 +141,7 @@ impl Outcome {
             Self::TimedOut { .. } => 124,
             Self::NotStarted { .. } => EXIT_NOT_STARTED,
             Self::Trapped { .. } | Self::OverLimit { .. } => 134,
+            Self::Broken { .. } => EXIT_DEFECT,
         }
     }
 }
@@ -152,6 +161,10 @@ impl fmt::Display for Outcome {
                 Ok(())
             }
             Self::NotStarted { reason } => write!(f, "the guest can't start: {reason}"),
+            Self::Broken { reason } => write!(
+                f,
+                "the run was given up: the system has too little for it, or the plugin has a defect: {reason}"
+            ),
             Self::OverLimit { option, value } => {
                 write!(f, "the guest was stopped: this run reached {option} ({value})")
             }

@@ -9,8 +9,10 @@
 use std::future::Future;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::{Arc, mpsc};
+use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -20,7 +22,7 @@ use tokio::sync::oneshot;
 use super::component;
 use super::engine::{GuestEngine, Traits};
 use super::network::Reach;
-use super::outcome::{EXIT_NOT_STARTED, Outcome, causes};
+use super::outcome::{EXIT_DEFECT, EXIT_NOT_STARTED, Outcome, causes};
 use super::p1::{self, OpenFiles};
 use super::program::{Form, LoadError, Program, ProgramFile};
 use super::rarely::{Rarely, TELL_EVERY};
@@ -49,8 +51,6 @@ const NICE: i32 = 10;
 const MAX_NICE: i32 = 19;
 /// How long a file access may go on when everything else has ended.
 const FILE_PATIENCE: Duration = Duration::from_millis(100);
-/// Exit code of the host after a defect of ours, where it is to have one.
-const EXIT_DEFECT: i32 = 70;
 
 /// What a runner works with.
 #[derive(Debug)]
@@ -211,7 +211,7 @@ impl Running {
                         Ok(()) => tokio::select! {
                             biased;
                             _ = &mut cancelled => None,
-                            outcome = self.run_once(&program) => Some(outcome),
+                            outcome = Caught(Box::pin(self.run_once(&program))) => Some(outcome),
                         },
                         Err(reason) => Some(Outcome::NotStarted { reason }),
                     };
@@ -339,6 +339,23 @@ impl Running {
     }
 }
 
+/// A run that panics has failed, and costs no more than that: wasmtime-wasi does so where the system has no
+/// thread left for a guest's file access.
+struct Caught<F>(Pin<Box<F>>);
+
+impl<F: Future<Output = Outcome>> Future for Caught<F> {
+    type Output = Outcome;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
+        // What it leaves behind is dropped, and nothing else looks at it.
+        catch_unwind(AssertUnwindSafe(|| self.0.as_mut().poll(context))).unwrap_or_else(|panic| {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let reason = text.or_else(|| panic.downcast_ref().copied()).unwrap_or("a panic without words");
+            Poll::Ready(Outcome::Broken { reason: reason.to_owned() })
+        })
+    }
+}
+
 /// The end of a run, however it comes about.
 struct EndRunOnDrop(Arc<Streams>);
 
@@ -391,6 +408,13 @@ impl Health {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_run_that_panics_has_failed() {
+        let run = Caught(Box::pin(async { panic!("no thread {}", 5) }));
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        assert_eq!(runtime.block_on(run), Outcome::Broken { reason: "no thread 5".into() });
+    }
 
     #[test]
     fn a_failure_is_told_when_it_is_new_and_its_end_with_the_count() {
