@@ -216,6 +216,22 @@ fn a_guest_that_may_listen_serves_whom_it_likes() {
 }
 
 #[test]
+fn a_socket_for_sending_does_not_hear_strangers() {
+    // As a client's it has a port that the system picks, and may listen at another place only.
+    let listen = format!("127.0.0.1:{}", free_port());
+    let guest = Guest::new().udp_bind(&listen).udp_bind("0.0.0.0:0").out("waits\n").udp_receive();
+    let mut host = Scene::new().guest(&guest, &[ONCE, ("allow_listen", &listen)]).start();
+    let lines = text(&host.wait_for_lines(3));
+    let port: u16 = lines[1].rsplit(' ').next().expect("a port").parse().expect("a number");
+    let stranger = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    for _ in 0..5 {
+        stranger.send_to(b"never", ("127.0.0.1", port)).expect("it can be sent");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!(text(&host.stop().assert_clean().lines()), lines);
+}
+
+#[test]
 fn lines_from_a_socket_are_records_as_they_come() {
     let (line, lines) = std::sync::mpsc::channel::<&str>();
     let lines = std::sync::Mutex::new(lines);
@@ -348,6 +364,7 @@ fn assert_nothing_came(socket: &UdpSocket) {
 }
 
 fn answer_datagrams(socket: &UdpSocket) {
+    socket.set_read_timeout(None).expect("no time limit");
     let mut buffer = [0; 100];
     while let Ok((len, peer)) = socket.recv_from(&mut buffer) {
         let answer = [b"answer to ", &buffer[..len]].concat();

@@ -18,6 +18,7 @@ mod tls;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Semaphore;
@@ -118,6 +119,8 @@ pub struct Network {
     reach: Arc<Reach>,
     /// Only this run's thread locks it.
     resolved: Arc<Mutex<Resolved>>,
+    /// Whether a UDP socket is, or was, at a place that the system picked.
+    udp_elsewhere: Arc<AtomicBool>,
     /// HTTP requests that may still begin.
     #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "bounds HTTP requests"))]
     requests: Arc<Semaphore>,
@@ -147,6 +150,7 @@ impl Network {
         Self {
             reach: Arc::clone(reach),
             resolved: Arc::default(),
+            udp_elsewhere: Arc::default(),
             requests: Arc::new(Semaphore::new(reach.connections_limit as usize)),
         }
     }
@@ -179,12 +183,20 @@ impl Network {
                     .map_err(|why| reach.refuse(&format!("a connection to {protocol} {address}"), why))
                     .is_ok()
             }
-            // Who asks at a place that is open to all has an answer coming.
-            UdpReceive => !reach.allow_listen.is_empty() || self.may_reach(address).is_ok(),
+            // Which socket it is that hears a stranger isn't told, so all of them have to be at granted places.
+            UdpReceive => {
+                let granted = !reach.allow_listen.is_empty() && !self.udp_elsewhere.load(Ordering::Relaxed);
+                granted || self.may_reach(address).is_ok()
+            }
             TcpAccept => true,
-            // What every connection does by itself: the system picks a place that nobody knows.
-            TcpBind | UdpBind if address.ip().is_unspecified() && address.port() == 0 => true,
             TcpBind | TcpListen | UdpBind if listens(address) => true,
+            // What every connection does by itself: the system picks a place that nobody knows.
+            TcpBind | UdpBind if address.ip().is_unspecified() && address.port() == 0 => {
+                if matches!(what_for, UdpBind) {
+                    self.udp_elsewhere.store(true, Ordering::Relaxed);
+                }
+                true
+            }
             TcpBind | TcpListen | UdpBind => {
                 let protocol = if matches!(what_for, UdpBind) { "udp" } else { "tcp" };
                 reach.refuse(&format!("listening at {protocol} {address}"), Refusal::NotOurs);
