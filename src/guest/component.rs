@@ -66,7 +66,7 @@ impl State {
     /// A directory that can't be opened, with the reason.
     pub fn granted(config: &Config, streams: &Streams, reach: &Arc<Reach>) -> Result<Self, String> {
         let mut handles = ResourceTable::new();
-        handles.set_max_capacity(OTHER_HANDLES + HANDLES_PER_FILE * config.open_files_limit as usize);
+        handles.set_max_capacity(most_handles(config));
         let network = Network::new(reach);
         let mut wasi = sandbox::grants(config, streams)?;
         network.grant(&mut wasi);
@@ -88,6 +88,11 @@ impl State {
         let sockets = WasiSocketsCtxView { ctx: self.wasi.sockets(), table: &mut self.handles };
         (&mut self.look_ups, sockets)
     }
+}
+
+/// Handles that a component may hold at a time; and of WASI 0.3, tasks, streams and futures.
+fn most_handles(config: &Config) -> usize {
+    OTHER_HANDLES + HANDLES_PER_FILE * config.open_files_limit as usize
 }
 
 /// A component that is ready to run.
@@ -169,6 +174,9 @@ pub async fn run(
     let mut store = Store::new(&engine.engine, state);
     store.limiter(|state| &mut state.limits);
     engine.bound(&mut store, config);
+    if let Some(tasks) = store.concurrent_resource_table() {
+        tasks.set_max_capacity(most_handles(config));
+    }
     let ended = match command {
         Command::P2(command) => match command.instantiate_async(&mut store).await {
             Ok(command) => command.wasi_cli_run().call_run(&mut store).await,
