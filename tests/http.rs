@@ -194,6 +194,19 @@ fn a_server_that_is_not_there_is_told_from_one_that_is_not_allowed() {
 }
 
 #[test]
+fn a_system_without_authorities_is_said_with_what_to_do() {
+    let server = Server::saying("HTTP/1.1 200 OK\r\n\r\n");
+    let guest = Guest::new().http_get(&format!("https://localhost:{}/", server.port));
+    let scene = Scene::new();
+    let (file, folder) = (scene.file("none.pem", ""), scene.path("").display().to_string());
+    let scene = scene.env("SSL_CERT_FILE", &file).env("SSL_CERT_DIR", &folder);
+    let ended = run_in(scene, guest, &[("allow_hosts", "localhost")]);
+    assert_eq!(lines(&ended), ["error TLS-certificate-error"]);
+    ended.assert_logged("the system has no certificate authorities");
+    ended.assert_logged("set SSL_CERT_FILE for Fluent Bit.");
+}
+
+#[test]
 fn a_certificate_must_be_of_an_authority_of_the_system_for_this_name_and_today() {
     let (authority, stranger) = (Authority::new(), Authority::new());
     let answer = "HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\nsecret\n";

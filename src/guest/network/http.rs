@@ -111,7 +111,7 @@ async fn send(
     let addresses = to.addresses(&network);
     let addresses = timeout_at(deadline, addresses).await.map_err(|_| Error::DnsTimeout)??;
     let connect_by = options.connect_timeout.map_or(deadline, |time| deadline.min(Instant::now() + time));
-    let stream = timeout_at(connect_by, connect(&to, &addresses));
+    let stream = timeout_at(connect_by, connect(&network, &to, &addresses));
     let stream = stream.await.map_err(|_| Error::ConnectionTimeout)??;
     let (mut sender, connection) =
         http1::handshake(TokioIo::new(stream)).await.map_err(|error| of_hyper(&error))?;
@@ -211,17 +211,28 @@ trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 /// Connects to the first address that can be connected to.
-async fn connect(to: &Destination, addresses: &[SocketAddr]) -> Result<Box<dyn Stream>, Error> {
+async fn connect(
+    network: &Network,
+    to: &Destination,
+    addresses: &[SocketAddr],
+) -> Result<Box<dyn Stream>, Error> {
+    let encryption = if to.encrypted {
+        Some(tls::config().await.map_err(|missing| {
+            network.reach.refuse(&to.described(), Refusal::NoAuthorities(missing.0));
+            Error::TlsCertificateError
+        })?)
+    } else {
+        None
+    };
     let mut last = Error::DestinationUnavailable;
     for address in addresses {
         match TcpStream::connect(address).await {
             Ok(stream) => {
                 // A request is small, and its answer is waited for.
                 let _ = stream.set_nodelay(true);
-                return if to.encrypted {
-                    Ok(Box::new(tls::wrap(stream, &to.target).await?))
-                } else {
-                    Ok(Box::new(stream))
+                return match encryption {
+                    Some(config) => Ok(Box::new(tls::wrap(config, stream, &to.target).await?)),
+                    None => Ok(Box::new(stream)),
                 };
             }
             Err(error) => last = of_connecting(&error),

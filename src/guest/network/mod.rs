@@ -58,7 +58,7 @@ pub struct Bounds {
 }
 
 /// Why something is refused; a clause.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// No rule of `allow_hosts` has it.
     NotAllowed,
@@ -70,6 +70,9 @@ pub enum Refusal {
     TooMany(u32),
     /// There are no rules at all.
     NoRules,
+    /// Nobody could say that it is the right one; with what was looked at.
+    #[cfg(feature = "http")]
+    NoAuthorities(String),
 }
 
 impl fmt::Display for Refusal {
@@ -82,6 +85,11 @@ impl fmt::Display for Refusal {
             ),
             Self::NotOurs => write!(f, "allow_listen does not have it"),
             Self::TooMany(limit) => write!(f, "connections_limit ({limit}) is reached"),
+            #[cfg(feature = "http")]
+            Self::NoAuthorities(looked_at) => write!(
+                f,
+                "the system has no certificate authorities{looked_at}; install its package ca-certificates, or set SSL_CERT_FILE for Fluent Bit"
+            ),
             Self::NoRules => write!(f, "neither allow_hosts nor allow_listen is set"),
         }
     }

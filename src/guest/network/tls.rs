@@ -23,20 +23,30 @@ const READ_AGAIN: Duration = Duration::from_secs(3600);
 /// What connections of all inputs have in common. Only exchanged under the lock.
 static CONFIG: Mutex<Option<(Instant, Arc<ClientConfig>)>> = Mutex::new(None);
 
+/// The system has no certificate authority; with the reason, in brackets, if there is one.
+pub struct NoAuthorities(pub String);
+
 /// Encrypts a connection to `target`, whose certificate has to be good for that name or address.
 ///
 /// # Errors
-/// What is wrong with the other side's certificate or its TLS, or that no authority is known.
-pub async fn wrap(stream: TcpStream, target: &Target) -> Result<TlsStream<TcpStream>, Error> {
+/// What is wrong with the other side's certificate or its TLS.
+pub async fn wrap(
+    config: Arc<ClientConfig>,
+    stream: TcpStream,
+    target: &Target,
+) -> Result<TlsStream<TcpStream>, Error> {
     let name = match target {
         Target::Name(name) => ServerName::try_from(name.clone()).map_err(|_| Error::HttpRequestUriInvalid)?,
         Target::Address(address) => ServerName::from(*address),
     };
-    let connector = TlsConnector::from(config().await?);
-    connector.connect(name, stream).await.map_err(|error| of_tls(&error))
+    TlsConnector::from(config).connect(name, stream).await.map_err(|error| of_tls(&error))
 }
 
-async fn config() -> Result<Arc<ClientConfig>, Error> {
+/// What encrypted connections need.
+///
+/// # Errors
+/// When nobody could vouch for anybody.
+pub async fn config() -> Result<Arc<ClientConfig>, NoAuthorities> {
     let known = CONFIG.lock().unwrap_or_else(PoisonError::into_inner).clone();
     if let Some((read, config)) = known
         && read.elapsed() < READ_AGAIN
@@ -48,19 +58,18 @@ async fn config() -> Result<Arc<ClientConfig>, Error> {
     Ok(config)
 }
 
-fn read() -> Result<Arc<ClientConfig>, Error> {
+fn read() -> Result<Arc<ClientConfig>, NoAuthorities> {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
     let (usable, _) = roots.add_parsable_certificates(found.certs);
     if usable == 0 {
-        let why = found.errors.first().map_or_else(String::new, |error| format!(": {error}"));
-        let what = format!("the host's system has no certificate authorities{why}");
-        return Err(Error::InternalError(Some(what)));
+        let why = found.errors.first().map_or_else(String::new, |error| format!(" ({error})"));
+        return Err(NoAuthorities(why));
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|error| Error::InternalError(Some(error.to_string())))?;
+        .expect("ring has what TLS 1.2 and 1.3 need");
     let mut config = config.with_root_certificates(roots).with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
