@@ -21,8 +21,6 @@ use tokio::time::timeout;
 
 /// A guest that has computed this much more than it has waited gets in line: half a tick.
 const FREE: Duration = Duration::from_millis(5);
-/// No guest's past weighs more: after so much waiting it is free again.
-const MOST: Duration = Duration::from_millis(100);
 /// Whoever has stood in line for so long goes on without a turn. All turns may be held by guests in a call
 /// that the system does not return from; the others then are slow, and not at a standstill.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -60,8 +58,14 @@ impl Share {
 
     /// The guest has computed from `begun` to `now`.
     fn computed(&self, begun: Instant, now: Instant) {
-        self.ahead.set((self.ahead.get() + now.saturating_duration_since(begun)).min(MOST));
+        self.ahead.set(self.ahead.get() + now.saturating_duration_since(begun));
         self.left.set(Some(now));
+    }
+
+    /// The guest has stood in line. What it does not use of its turn is left to it: a guest that makes many
+    /// short calls would have to stand in line for each otherwise.
+    fn turn_begins(&self) {
+        self.ahead.set(Duration::ZERO);
     }
 }
 
@@ -87,6 +91,7 @@ impl Place {
             None
         } else {
             let turn = ready!(self.turn(context));
+            share.turn_begins();
             now = Instant::now();
             turn
         };
@@ -131,10 +136,21 @@ mod tests {
         share.computed(now, now + 10 * MS);
         assert!(!share.is_free(now + 10 * MS));
         // Until it has waited for long enough.
-        share.computed(now, now + 1000 * MS);
-        assert!(!share.is_free(now + 1095 * MS));
         share.computed(now, now);
         assert!(share.is_free(now + 6 * MS));
+    }
+
+    #[test]
+    fn a_turn_is_for_many_short_calls_or_a_long_one() {
+        let (share, now) = (Share::default(), Instant::now());
+        assert!(!share.is_free(now));
+        share.turn_begins();
+        for _ in 0..4 {
+            share.computed(now, now + MS);
+            assert!(share.is_free(now + MS));
+        }
+        share.computed(now, now + MS);
+        assert!(!share.is_free(now + MS));
     }
 
     #[test]
