@@ -1,5 +1,6 @@
 //! Every example does what its README says: the commands there build it, and with its configuration it
-//! gives the records in expected.jsonl.
+//! gives the records in expected.jsonl. Those that speak to a server find one on loopback, at another port
+//! than the 8080 of their configurations.
 //!
 //! Where a compiler is missing, that is said on standard error; with `EXAMPLES_REQUIRED` it is a failure.
 
@@ -9,10 +10,12 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use host::server::{Server, ok};
 use host::{PATIENCE, Running, Scene, host_version, real_host};
 
 #[test]
@@ -45,7 +48,96 @@ fn assemblyscript_gives_its_records() {
     gives_its_records("assemblyscript");
 }
 
-const TESTED: [&str; 6] = ["assemblyscript", "c", "go", "rust", "tinygo", "zig"];
+#[test]
+fn c_polls_an_http_server() {
+    polls_a_server("c-http", Feed::Lines);
+}
+
+#[test]
+fn javascript_polls_an_http_server() {
+    polls_a_server("javascript-http", Feed::List);
+}
+
+#[test]
+fn python_polls_an_http_server() {
+    polls_a_server("python-http", Feed::List);
+}
+
+#[test]
+fn python_prints_lines_from_a_tcp_server() {
+    let lines = fs::read(folder("python-tcp/feed/lines")).expect("lines");
+    let server = Server::tcp(move |mut stream| stream.write_all(&lines).expect("the guest reads"));
+    gives_its_records_from("python-tcp", Some(server.port), &[]);
+}
+
+/// Its server has two events at most for each request: the first ones behind those that were seen. So the
+/// program has to ask twice, and to remember what it has seen.
+fn polls_a_server(name: &str, feed: Feed) {
+    let events = feed.events(name);
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let log = asked.clone();
+    let server = Server::requests(move |head, stream| {
+        log.lock().expect("no panic").push(head.to_vec());
+        let after = head[0].split_once("?after=").expect("a query").1;
+        let after: u64 = after.split(' ').next().expect("a number").parse().expect("a number");
+        let fresh: Vec<_> =
+            events.iter().filter(|event| event["id"].as_u64() > Some(after)).take(2).collect();
+        stream.write_all(ok(&feed.body(&fresh)).as_bytes()).expect("the guest reads");
+    });
+    if !gives_its_records_from(name, Some(server.port), &[("env", "TOKEN=s3cret")]) {
+        return;
+    }
+    let asked = asked.lock().expect("no panic");
+    let path = feed.path();
+    assert_eq!(asked[0][0], format!("GET /{path}?after=0 HTTP/1.1"));
+    assert_eq!(asked[1][0], format!("GET /{path}?after=2 HTTP/1.1"));
+    let token = "authorization: Bearer s3cret";
+    assert!(asked[0].iter().any(|line| line.eq_ignore_ascii_case(token)), "{:?}", asked[0]);
+}
+
+/// The two forms that the examples read.
+#[derive(Clone, Copy)]
+enum Feed {
+    List,
+    Lines,
+}
+
+impl Feed {
+    fn events(self, name: &str) -> Vec<Value> {
+        let events = text(&format!("{name}/feed/{}", self.path()));
+        match self {
+            Self::List => serde_json::from_str(&events).expect("a list"),
+            Self::Lines => events.lines().map(|line| serde_json::from_str(line).expect("an event")).collect(),
+        }
+    }
+
+    fn path(self) -> &'static str {
+        match self {
+            Self::List => "events.json",
+            Self::Lines => "events.ndjson",
+        }
+    }
+
+    fn body(self, events: &[&Value]) -> String {
+        match self {
+            Self::List => serde_json::to_string(events).expect("JSON"),
+            Self::Lines => events.iter().map(|event| format!("{event}\n")).collect(),
+        }
+    }
+}
+
+const TESTED: [&str; 10] = [
+    "assemblyscript",
+    "c",
+    "c-http",
+    "go",
+    "javascript-http",
+    "python-http",
+    "python-tcp",
+    "rust",
+    "tinygo",
+    "zig",
+];
 
 #[test]
 fn every_example_is_tested_and_in_the_table() {
@@ -69,14 +161,20 @@ fn both_forms_of_a_configuration_say_the_same() {
     }
 }
 
-/// Builds an example, then runs it with the options of its configuration; in a real host also with the
-/// configuration files as they are.
 fn gives_its_records(name: &str) {
-    let Some(guest) = build(name) else { return };
+    gives_its_records_from(name, None, &[]);
+}
+
+/// Builds an example, then runs it with the options of its configuration and more; in a real host also with
+/// the configuration files as they are, but for the server's port. Whether it could be built.
+fn gives_its_records_from(name: &str, port: Option<u16>, more: &[(&str, &str)]) -> bool {
+    let Some(guest) = build(name) else { return false };
     let expected = expected(name);
 
-    let options = input_options(name);
-    let options: Vec<_> = options.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    let mut options = input_options(name);
+    options.iter_mut().for_each(|(_, value)| *value = with_port(value, port));
+    let mut options: Vec<_> = options.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    options.extend(more);
     let mut host = scene_with_guest(name, &guest).input("exec_wasi", &options).start();
     wait_for_all(&mut host, expected.len(), |host| host.records().len());
     let ended = host.stop();
@@ -84,16 +182,18 @@ fn gives_its_records(name: &str) {
     assert_eq!(bodies.collect::<Result<Vec<_>, _>>().expect("UTF-8 throughout"), expected);
 
     if real_host().is_some() {
-        gives_them_with("fluent-bit.conf", name, &guest, &expected);
+        gives_them_with("fluent-bit.conf", name, &guest, port, &expected);
     }
     // Lists and plugins as in the README.
     if real_host().is_some() && host_version() >= (3, 2, 0) {
-        gives_them_with("fluent-bit.yaml", name, &guest, &expected);
+        gives_them_with("fluent-bit.yaml", name, &guest, port, &expected);
     }
+    true
 }
 
-fn gives_them_with(config: &str, name: &str, guest: &[u8], expected: &[Value]) {
+fn gives_them_with(config: &str, name: &str, guest: &[u8], port: Option<u16>, expected: &[Value]) {
     let scene = scene_with_guest(name, guest);
+    scene.file(config, with_port(&text(&format!("{name}/{config}")), port));
     let mut command = Command::new(host::host_program());
     command.arg("-e").arg(scene.path("flb-in_exec_wasi.so")).args(["-c", config]);
     command.current_dir(scene.path(""));
@@ -103,11 +203,17 @@ fn gives_them_with(config: &str, name: &str, guest: &[u8], expected: &[Value]) {
     assert_eq!(printed(&ended.assert_clean().log), expected, "{config}");
 }
 
-/// Waits longer than other tests: a Go program is megabytes, and a test build compiles them slowly.
+/// Where the test's server listens instead of at the 8080 of the examples.
+fn with_port(config: &str, port: Option<u16>) -> String {
+    port.map_or_else(|| config.to_owned(), |port| config.replace(":8080", &format!(":{port}")))
+}
+
+/// Waits longer than other tests: programs with a language's whole runtime in them are many megabytes, and a
+/// test build compiles them slowly.
 fn wait_for_all(host: &mut Running, expected: usize, count: impl Fn(&Running) -> usize) {
     let begun = Instant::now();
     while count(host) < expected {
-        let waits = host.is_alive() && begun.elapsed() < 8 * PATIENCE;
+        let waits = host.is_alive() && begun.elapsed() < 16 * PATIENCE;
         assert!(waits, "{} of {expected} records came; log:\n{}", count(host), host.log());
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -176,7 +282,8 @@ fn scene_with_guest(name: &str, guest: &[u8]) -> Scene {
 }
 
 fn copy_sources(from: &Path, to: &Path) {
-    const BUILT: [&str; 4] = ["guest.wasm", "node_modules", "target", "vendor"];
+    const BUILT: [&str; 8] =
+        ["__pycache__", "bindings", "guest.wasm", "module.wasm", "node_modules", "state", "target", "vendor"];
     fs::create_dir_all(to).expect("a folder");
     for entry in fs::read_dir(from).expect("a folder of sources") {
         let entry = entry.expect("an entry");

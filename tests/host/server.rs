@@ -49,11 +49,11 @@ impl Server {
         Self::requests(move |_, stream| drop(stream.write_all(&answer)))
     }
 
-    /// Reads a request, then does this with its first line and the connection.
-    pub fn requests(serve: impl Fn(&str, &mut TcpStream) + Send + Sync + 'static) -> Self {
+    /// Reads a request, then does this with the lines of its head and the connection.
+    pub fn requests(serve: impl Fn(&[String], &mut TcpStream) + Send + Sync + 'static) -> Self {
         Self::tcp(move |mut stream| {
-            if let Some(line) = read_request(&mut stream) {
-                serve(&line, &mut stream);
+            if let Some(head) = read_request(&mut stream) {
+                serve(&head, &mut stream);
             }
         })
     }
@@ -87,8 +87,8 @@ impl Server {
     }
 }
 
-/// Reads a request to its end; its first line, unless the connection ends before.
-pub fn read_request(stream: &mut impl Read) -> Option<String> {
+/// Reads a request to its end; the lines of its head, unless the connection ends before.
+pub fn read_request(stream: &mut impl Read) -> Option<Vec<String>> {
     let mut reader = BufReader::new(stream);
     let mut lines = Vec::new();
     loop {
@@ -115,7 +115,7 @@ pub fn read_request(stream: &mut impl Read) -> Option<String> {
             return None;
         }
     }
-    lines.into_iter().next()
+    Some(lines)
 }
 
 /// Reads a body in pieces to its end, unless the connection ends before.
