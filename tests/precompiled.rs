@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 
 use host::{Guest, ONCE, Scene};
 
-fn scene_with(content: &str) -> Scene {
+fn scene_with(content: impl AsRef<[u8]>) -> Scene {
     let scene = Scene::new();
     scene.file("guest.wat", content);
     scene
@@ -45,6 +45,21 @@ fn a_precompiled_program_runs_only_where_it_is_trusted() {
     assert_eq!(host.wait_for_lines(2), [b"hello", b"hello"]);
     let ended = host.stop();
     assert_eq!(ended.assert_clean().lines().len(), 2);
+}
+
+#[test]
+fn components_can_be_compiled_elsewhere_too() {
+    let guest = Guest::new().out("hello\n");
+    for component in [guest.component(), guest.async_component()] {
+        let scene = scene_with(component);
+        let output = compile(&scene, "guest.wat", "guest.cwasm");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let program = scene.path("guest.cwasm").display().to_string();
+        let mut host =
+            scene.input("exec_wasi", &[("wasi_path", &program), ("precompiled", "on"), ONCE]).start();
+        assert_eq!(host.wait_for_lines(1), [b"hello"]);
+        host.stop().assert_clean();
+    }
 }
 
 #[test]

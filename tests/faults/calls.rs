@@ -121,7 +121,7 @@ fn poll(count: u32) -> String {
 fn waits(subscriptions: &[String]) -> Fault {
     let count = u32::try_from(subscriptions.len()).expect("a few");
     let guest = Guest::new().out("before\n").raw(&subscriptions.concat()).errno_of(&poll(count));
-    Fault::guest(&guest).option("timeout", "1").wrote_lines(&["before"]).says("longer than timeout (1 s)")
+    Fault::module(&guest).option("timeout", "1").wrote_lines(&["before"]).says("longer than timeout (1 s)")
 }
 
 const LONGEST: i64 = -1;
@@ -163,14 +163,14 @@ rows! {
             .errno_of("(call $clock_res_get (i32.const 3) (i32.const 800))")
             .errno_of("(call $clock_time_get (i32.const 0) (i64.const -1) (i32.const 800))");
         // 8 is EBADF.
-        Fault::guest(&guest.exit(3))
+        Fault::module(&guest.exit(3))
             .wrote_lines(&["errno 08", "errno 08", "errno 08", "errno 00"])
             .says("exited with code 3")
     };
 
     a_clock_that_there_is_not_is_waited_for => {
         let guest = Guest::new().raw(&subscription(0, 0, 99, 1_000_000_000, 0)).errno_of(&poll(1));
-        Fault::guest(&guest.out("alive\n").exit(3)).says("The guest ")
+        Fault::module(&guest.out("alive\n").exit(3)).says("The guest ")
     };
 
     the_longest_wait_there_is => waits(&[subscription(0, 0, 1, LONGEST, 0)]);
@@ -186,24 +186,24 @@ rows! {
 
     a_time_that_is_over => {
         let guest = Guest::new().raw(&subscription(0, 0, 0, 1, 1)).errno_of(&poll(1)).exit(3);
-        Fault::guest(&guest).wrote_lines(&["errno 00"]).says("exited with code 3")
+        Fault::module(&guest).wrote_lines(&["errno 00"]).says("exited with code 3")
     };
 
     a_kind_of_wait_that_there_is_not => {
         let guest = Guest::new().raw(&subscription(0, 77, 1, 0, 0)).errno_of(&poll(1)).exit(3);
         // 28 is EINVAL.
-        Fault::guest(&guest).wrote_lines(&["errno 28"]).says("exited with code 3")
+        Fault::module(&guest).wrote_lines(&["errno 28"]).says("exited with code 3")
     };
 
     a_wait_for_nothing => {
         let guest = Guest::new().errno_of(&poll(0)).exit(3);
         // 28 is EINVAL.
-        Fault::guest(&guest).wrote_lines(&["errno 28"]).says("exited with code 3")
+        Fault::module(&guest).wrote_lines(&["errno 28"]).says("exited with code 3")
     };
 
     a_wait_for_a_descriptor_that_there_is_not => {
         let guest = Guest::new().raw(&subscription(0, 1, 77, 0, 0)).errno_of(&poll(1)).exit(3);
-        Fault::guest(&guest).says("The guest exited with code 3")
+        Fault::module(&guest).says("The guest exited with code 3")
     };
 
     thousands_of_waits_for_the_output => {
@@ -221,7 +221,7 @@ rows! {
             .raw("(loop $ever")
             .errno_of("(call $poll_oneoff (i32.const 32768) (i32.const 600000) (i32.const 5000) (i32.const 300))")
             .raw("(br $ever))");
-        Fault::guest(&guest).option("timeout", "1").wrote(Wrote::Anything).says("longer than timeout (1 s)")
+        Fault::module(&guest).option("timeout", "1").wrote(Wrote::Anything).says("longer than timeout (1 s)")
     };
 
     // The guest waits until it may write; the engine takes nothing meanwhile.
@@ -232,7 +232,7 @@ rows! {
             .raw(&format!("(drop {})", poll(1)))
             .numbered_blocks("line", 1000, 100)
             .raw("(br $ever))");
-        Fault::guest(&guest)
+        Fault::module(&guest)
             .option("timeout", "2")
             .option("mem_buf_limit", "100k")
             .option("pipe_size", "100k")
@@ -242,14 +242,14 @@ rows! {
 
     input_that_never_comes => {
         let guest = Guest::new().raw(&subscription(0, 1, 0, 0, 0)).errno_of(&poll(1)).cat_stdin().out("end\n");
-        Fault::guest(&guest.exit(3)).wrote_lines(&["errno 00", "end"]).says("exited with code 3")
+        Fault::module(&guest.exit(3)).wrote_lines(&["errno 00", "end"]).says("exited with code 3")
     };
 
     a_million_calls_that_give_way => {
         let guest = Guest::new().import("sched_yield", "").repeat(1_000_000, |guest| {
             guest.raw("(drop (call $sched_yield))")
         });
-        Fault::guest(&guest.out("end\n").exit(3)).wrote_lines(&["end"]).says("exited with code 3")
+        Fault::module(&guest.out("end\n").exit(3)).wrote_lines(&["end"]).says("exited with code 3")
     };
 
     // ---- descriptors ----
@@ -262,14 +262,14 @@ rows! {
                    (i64.const 2) (i64.const 0) (i32.const 0) (i32.const 500)) (then unreachable))
              (if (i32.load (i32.const 500)) (then unreachable))"
         ));
-        Fault::guest(&guest.cat_stdin().exit(3))
+        Fault::module(&guest.cat_stdin().exit(3))
             .directories("data")
             .file("data/file", "content\n")
             .wrote_lines(&["content"])
             .says("exited with code 3")
     };
 
-    a_directory_takes_the_place_of_standard_input => Fault::guest(
+    a_directory_takes_the_place_of_standard_input => Fault::module(
         &Guest::new().errno_of("(call $fd_renumber (i32.const 3) (i32.const 0))").cat(0, "file").cat_stdin().exit(3),
     )
     .directories("data")
@@ -286,7 +286,7 @@ rows! {
                (br_if $more (i32.lt_u (global.get $at) (i32.const 1000))))"
         );
         let guest = Guest::new().out("before\n").raw(&all);
-        Fault::guest(&guest.raw("(call $proc_exit (i32.const 3))"))
+        Fault::module(&guest.raw("(call $proc_exit (i32.const 3))"))
             .directories("data")
             .wrote_lines(&["before"])
             .says("exited with code 3")
@@ -305,7 +305,7 @@ rows! {
                 "(if (i32.eqz {open}) (then (drop (call $fd_renumber (i32.load (i32.const 500)) (i32.load (i32.const 500))))))"
             ))
         });
-        Fault::guest(&guest.exit(3))
+        Fault::module(&guest.exit(3))
             .option("open_files_limit", "5")
             .directories("data")
             .file("data/file", "content")
@@ -326,7 +326,7 @@ rows! {
             .errno_of("(call $fd_allocate (i32.const 4) (i64.const 0x7fffffffffffffff) (i64.const 0x7fffffffffffffff))")
             .errno_of("(call $fd_seek (i32.const 4) (i64.const -9) (i32.const 0) (i32.const 304))")
             .errno_of("(call $fd_pwrite (i32.const 4) (i32.const 0) (i32.const 1) (i64.const -1) (i32.const 8))");
-        Fault::guest(&guest.exit(3))
+        Fault::module(&guest.exit(3))
             .directories("data")
             .file("data/file", "content")
             .says("exited with code 3")
@@ -346,7 +346,7 @@ rows! {
             .raw("(loop $more (br_if $more (i32.eqz (call $fd_write (i32.const 4) (i32.const 0) (i32.const 1) (i32.const 8)))))")
             .errno_of("(call $fd_write (i32.const 4) (i32.const 0) (i32.const 1) (i32.const 8))")
             .exit(3);
-        Fault::guest(&guest)
+        Fault::module(&guest)
             .directories("data")
             .file("data/file", "")
             .host_limit("-f 8000")
@@ -355,7 +355,7 @@ rows! {
     };
 
     a_directory_of_thousands_read_in_odd_pieces => {
-        let mut fault = Fault::guest(
+        let mut fault = Fault::module(
             &Guest::new()
                 .import("fd_readdir", "i32 i32 i32 i64 i32")
                 .raw("(drop (memory.grow (i32.const 40)))")
@@ -378,7 +378,7 @@ rows! {
     // through it. It sees what is inside, or an error, never what is outside.
     a_directory_that_becomes_a_link_and_back => {
         let guest = Guest::new().raw("(loop $ever").cat(3, "way/file").raw("(br $ever))");
-        let fault = Fault::guest(&guest)
+        let fault = Fault::module(&guest)
             .option("timeout", "2")
             .directories("inside/way")
             .directories("inside")

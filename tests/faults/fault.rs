@@ -84,6 +84,11 @@ impl Fault {
         }
     }
 
+    /// A row with one guest that is about WASI 0.1 itself, and so a module whatever others are.
+    pub fn module(guest: &Guest) -> Self {
+        Self::program("guest.wat", guest.wat())
+    }
+
     /// A row with one guest, run once.
     pub fn guest(guest: &Guest) -> Self {
         Self::program("guest.wat", guest.program())
@@ -181,6 +186,12 @@ impl Fault {
 
     /// The log names the cause with these words.
     pub fn says(mut self, words: &str) -> Self {
+        // To a component of WASI 0.2 there is success and failure.
+        let words = if host::as_components() && words.starts_with("exited with code ") {
+            "exited with code 1"
+        } else {
+            words
+        };
         self.says.push(words.to_owned());
         self
     }
