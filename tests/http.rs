@@ -83,6 +83,25 @@ fn an_authority_in_another_spelling_is_no_detour() {
 }
 
 #[test]
+fn an_address_that_is_allowed_is_so_in_any_spelling() {
+    let server = Server::http(ok("hello\n"));
+    let port = server.port;
+    for authority in ["127.0.0.1", "[::ffff:127.0.0.1]", "127.1", "0x7f000001"] {
+        let guest = Guest::new().http_get(&format!("http://{authority}:{port}/"));
+        let ended = run(guest, &[("allow_hosts", &server.address())]);
+        assert_eq!(lines(&ended), ["status 200", "hello", "end"], "{authority}");
+    }
+}
+
+#[test]
+fn a_server_that_is_a_proxy_is_no_tunnel() {
+    let proxy = Server::http("HTTP/1.1 200 Connection established\r\n\r\n");
+    let ended = run(Guest::new().http_connect(&proxy.url()), &[("allow_hosts", &proxy.address())]);
+    assert_eq!(lines(&ended), ["error HTTP-request-method-invalid"]);
+    assert_eq!(proxy.connections(), 0);
+}
+
+#[test]
 fn a_redirect_leads_to_named_servers_only() {
     let forbidden = Server::http(ok("never\n"));
     let there = Server::http(ok("there\n"));
@@ -109,16 +128,28 @@ fn a_server_that_stalls_costs_a_request_and_not_the_run() {
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf\n");
         std::thread::sleep(Duration::from_secs(600));
     });
-    let patterns = [&silent, &half].map(Server::address).join(",");
+    let drips = Server::requests(|_, stream| drip(stream, "HTTP/1.1 200 OK\r\nx: ", "y"));
+    let drips_body = Server::requests(|_, stream| drip(stream, "HTTP/1.1 200 OK\r\n\r\n", "y\n"));
+    let patterns = [&silent, &half, &drips, &drips_body].map(Server::address).join(",");
     let https = silent.url().replace("http:", "https:");
-    for (url, before) in [(silent.url(), 0), (https, 0), (half.url(), 2)] {
+    for url in [silent.url(), https, half.url(), drips.url(), drips_body.url()] {
         let begun = Instant::now();
         let ended = run(Guest::new().http_get(&url), &[("allow_hosts", &patterns), ("request_timeout", "1")]);
         assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
-        let lines = lines(&ended);
-        assert_eq!(lines.len(), before + 1, "{url}: {lines:?}");
-        let error = &lines[before];
+        let mut lines = lines(&ended);
+        let error = lines.pop().expect("an error");
         assert!(error.starts_with("error ") && error.ends_with("timeout"), "{url}: {error}");
+        let before = ["status 200", "half", "y"];
+        assert!(lines.iter().all(|line| before.contains(&line.as_str())), "{url}: {lines:?}");
+    }
+}
+
+/// Never says nothing for long, and never comes to an end.
+fn drip(stream: &mut std::net::TcpStream, begin: &str, more: &str) {
+    let mut sent = stream.write_all(begin.as_bytes());
+    while sent.is_ok() {
+        std::thread::sleep(Duration::from_millis(100));
+        sent = stream.write_all(more.as_bytes());
     }
 }
 

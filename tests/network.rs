@@ -86,6 +86,21 @@ fn a_wildcard_never_reaches_this_machine() {
 }
 
 #[test]
+fn addresses_of_version_6_are_named_like_others() {
+    let server = Server::at("[::1]:0", |mut stream| drop(stream.write_all(b"hello\n")));
+    let address = format!("[::1]:{}", server.port);
+    let guest = Guest::new().tcp_connect(&address).tcp_receive_all();
+    for patterns in [address.as_str(), "[::1]", "[::1/128]"] {
+        let ended = run(guest.clone(), &[("allow_hosts", patterns)]);
+        assert_eq!(lines(&ended), ["connected", "hello", "closed"], "{patterns}");
+    }
+    for patterns in ["127.0.0.0/8, localhost", "[::1]:1", "[::2/127]"] {
+        let ended = run(Guest::new().tcp_connect(&address), &[("allow_hosts", patterns)]);
+        assert_eq!(lines(&ended), ["error access-denied"], "{patterns}");
+    }
+}
+
+#[test]
 fn an_address_is_known_by_its_name_only() {
     let (server, other) = (Server::saying("hello\n"), Server::saying("never\n"));
     let guest = Guest::new()
@@ -186,6 +201,18 @@ fn binding_is_granted_apart_from_connecting() {
     // Nobody listens, so a connection that is allowed is refused by the system.
     let ended = run(guest, &[("allow_hosts", &format!("127.0.0.1:{port}"))]);
     assert_eq!(lines(&ended), [denied, denied, denied, denied, denied, denied, "error connection-refused"]);
+}
+
+#[test]
+fn a_place_that_the_system_picks_is_none_to_listen_at() {
+    let listen = format!("127.0.0.1:{}", free_port());
+    let guest =
+        Guest::new().tcp_bind("0.0.0.0:0").tcp_listen().tcp_bind("127.0.0.1:0").udp_bind("127.0.0.1:0");
+    let ended = run(guest, &[("allow_listen", &listen)]);
+    let lines = lines(&ended);
+    assert!(lines[0].starts_with("bound to port "), "{lines:?}");
+    assert_eq!(lines[1..], ["error access-denied"; 3]);
+    ended.assert_logged("refused listening at tcp 0.0.0.0:");
 }
 
 #[test]

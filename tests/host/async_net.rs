@@ -99,19 +99,6 @@ pub(super) const FUNCTIONS: &str = r#"
     (call $stream_end (global.get $sent_outcome))
     (i32.const 0))
 
-  ;; whether a stream took all of it
-  (func $pour (param $stream i32) (param $at i32) (param $len i32) (result i32)
-    (local $status i32)
-    (loop $more
-      (local.set $status (call $finished (local.get $stream)
-        (call $stream_write (local.get $stream) (local.get $at) (local.get $len))))
-      (local.set $at (i32.add (local.get $at) (i32.shr_u (local.get $status) (i32.const 4))))
-      (local.set $len (i32.sub (local.get $len) (i32.shr_u (local.get $status) (i32.const 4))))
-      (br_if $more (i32.and
-        (i32.ne (local.get $len) (i32.const 0))
-        (i32.eqz (i32.and (local.get $status) (i32.const 15))))))
-    (i32.eqz (local.get $len)))
-
   (func $stream_end (param $outcome i32)
     (drop (call $finished (local.get $outcome) (call $tcp_outcome (local.get $outcome) (global.get $ret))))
     (if (i32.eqz (call $went_wrong (i32.const 4))) (then (call $say (global.get $closed)))))

@@ -251,7 +251,8 @@ impl Guest {
             }
             World::Async => {
                 imports.push_str(async_guest::IMPORTS);
-                functions += &(async_guest::functions() + net_guest::MEMORY);
+                functions += async_guest::FUNCTIONS;
+                functions += net_guest::MEMORY;
                 for (name, params) in &self.imports {
                     functions += &async_guest::unsupported(name, params);
                 }

@@ -136,6 +136,11 @@ impl Guest {
         self.http(url, 0, b"", 2)
     }
 
+    /// A request that asks a server to connect to another one.
+    pub fn http_connect(self, url: &str) -> Self {
+        self.http(url, 5, b"", 0)
+    }
+
     /// A request with a body.
     pub fn http_post(self, url: &str, body: impl AsRef<[u8]>) -> Self {
         self.http(url, 2, body.as_ref(), 0)

@@ -18,7 +18,12 @@ pub struct Server {
 impl Server {
     /// Does this with each connection, which is closed behind it.
     pub fn tcp(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        Self::at("127.0.0.1:0", serve)
+    }
+
+    /// The same at another address than 127.0.0.1.
+    pub fn at(address: &str, serve: impl Fn(TcpStream) + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind(address).expect("a free port");
         let port = listener.local_addr().expect("its address").port();
         let seen: Arc<Mutex<Vec<String>>> = Arc::default();
         let (serve, log) = (Arc::new(serve), seen.clone());
