@@ -29,7 +29,7 @@ fn assert_refused(output: &Output, reason: &str) {
 
 #[test]
 fn a_precompiled_program_runs_only_where_it_is_trusted() {
-    let scene = scene_with(&Guest::new().out("hello\n").wat());
+    let scene = scene_with(Guest::new().out("hello\n").wat());
     let output = compile(&scene, "guest.wat", "guest.cwasm");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let program = scene.path("guest.cwasm").display().to_string();
@@ -64,7 +64,7 @@ fn components_can_be_compiled_elsewhere_too() {
 
 #[test]
 fn a_precompiled_program_of_another_version_or_cut_off_is_refused_until_it_is_replaced() {
-    let scene = scene_with(&Guest::new().out("hello\n").wat());
+    let scene = scene_with(Guest::new().out("hello\n").wat());
     assert!(compile(&scene, "guest.wat", "guest.cwasm").status.success());
     let good = fs::read(scene.path("guest.cwasm")).unwrap();
     let version = b"exec-wasi 0.";
