@@ -63,7 +63,13 @@ pub fn turn(large: bool) -> InLane {
 
 /// A build without a compiler has nothing to wait for.
 #[cfg(not(feature = "compiler"))]
-pub fn turn(_large: bool) {}
+pub struct InLane(());
+
+/// As above.
+#[cfg(not(feature = "compiler"))]
+pub fn turn(_large: bool) -> InLane {
+    InLane(())
+}
 
 /// Compiles a module or component, binary or text; why it can't be, otherwise.
 #[cfg(feature = "compiler")]

@@ -31,8 +31,8 @@ use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 use super::names::NoAddress;
-use super::{Bounds, Network, Refusal, tls};
-use crate::config::Target;
+use super::{Network, Refusal, tls};
+use crate::config::{Config, Target};
 use crate::guest::component::State;
 
 /// Where WASI 0.2 has the types of HTTP.
@@ -63,6 +63,22 @@ fn of_body(error: &Error) -> Option<ErrorCode> {
         Error::ConnectionTerminated => Some(ErrorCode::ConnectionTerminated),
         Error::HttpProtocolError => Some(ErrorCode::HttpProtocolError),
         _ => None,
+    }
+}
+
+/// Bounds of one request.
+#[derive(Clone, Copy)]
+pub struct Bounds {
+    /// From looking up the name to the end of the answer.
+    time: Duration,
+    /// Of its body, and of the answer's.
+    body_bytes: u64,
+}
+
+impl Bounds {
+    /// As the options say.
+    pub fn of(config: &Config) -> Self {
+        Self { time: config.request_timeout, body_bytes: config.body_limit_bytes }
     }
 }
 

@@ -21,7 +21,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::Semaphore;
 use wasmtime_wasi::WasiCtxBuilder;
 use wasmtime_wasi::sockets::SocketAddrUse;
 
@@ -40,21 +39,12 @@ pub struct Reach {
     allow_hosts: Rules,
     allow_listen: Rules,
     connections_limit: u32,
-    #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "bounds HTTP requests"))]
-    bounds: Bounds,
+    #[cfg(feature = "http")]
+    bounds: http::Bounds,
     /// Refusals that have been told. Only the guest's thread locks it.
     told: Mutex<HashSet<String>>,
     pipe: Arc<Pipe>,
     counters: Arc<Counters>,
-}
-
-/// Bounds of one HTTP request.
-#[derive(Clone, Copy)]
-pub struct Bounds {
-    /// From the connection to the end of the answer.
-    pub time: std::time::Duration,
-    /// Of a request's body, and of its answer's.
-    pub body_bytes: u64,
 }
 
 /// Why something is refused; a clause.
@@ -102,7 +92,8 @@ impl Reach {
             allow_hosts: config.allow_hosts.clone(),
             allow_listen: config.allow_listen.clone(),
             connections_limit: config.connections_limit,
-            bounds: Bounds { time: config.request_timeout, body_bytes: config.body_limit_bytes },
+            #[cfg(feature = "http")]
+            bounds: http::Bounds::of(config),
             told: Mutex::default(),
             pipe,
             counters,
@@ -130,8 +121,8 @@ pub struct Network {
     /// Whether a UDP socket is, or was, at a place that the system picked.
     udp_elsewhere: Arc<AtomicBool>,
     /// HTTP requests that may still begin.
-    #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "bounds HTTP requests"))]
-    requests: Arc<Semaphore>,
+    #[cfg(feature = "http")]
+    requests: Arc<tokio::sync::Semaphore>,
 }
 
 /// Addresses, and the names that were resolved to them.
@@ -159,7 +150,8 @@ impl Network {
             reach: Arc::clone(reach),
             resolved: Arc::default(),
             udp_elsewhere: Arc::default(),
-            requests: Arc::new(Semaphore::new(reach.connections_limit as usize)),
+            #[cfg(feature = "http")]
+            requests: Arc::new(tokio::sync::Semaphore::new(reach.connections_limit as usize)),
         }
     }
 
