@@ -105,8 +105,11 @@ pub(super) const FUNCTIONS: &str = r#"
   (func $proc_exit (param $code i32)
     (call $exit (select (local.get $code) (i32.const 255) (i32.lt_u (local.get $code) (i32.const 255)))))
 
-  (func $fd_write (param $fd i32) (param $iovec i32) (param i32) (param $written i32) (result i32)
+  ;; of one buffer, or none
+  (func $fd_write (param $fd i32) (param $iovec i32) (param $buffers i32) (param $written i32) (result i32)
     (local $status i32) (local $stream i32)
+    (if (i32.eqz (local.get $buffers))
+      (then (i64.store (i32.const 38032) (i64.const 0)) (local.set $iovec (i32.const 38032))))
     (if (i32.ge_u (local.get $fd) (i32.const 1000))
       (then
         (i32.store (local.get $written) (i32.load offset=4 (local.get $iovec)))
