@@ -149,6 +149,10 @@ fn waits_long(config: &Config) -> bool {
     matches!(config.rhythm, Rhythm::Every(interval) if interval >= FAR)
 }
 
+fn runs_often(config: &Config) -> bool {
+    matches!(config.rhythm, Rhythm::Every(interval) if interval < FAR)
+}
+
 /// The guest's side of a [`Runner`], which goes with it from thread to thread. Dropping it is the end.
 struct Tether {
     cancelled: oneshot::Receiver<()>,
@@ -310,6 +314,7 @@ impl Running {
             None => GuestEngine::shared(Traits {
                 stack_bytes: usize::try_from(self.job.config.stack_bytes).unwrap_or(usize::MAX),
                 counts_fuel: self.job.config.fuel.is_some(),
+                runs_often: runs_often(&self.job.config),
                 ..Traits::default()
             })
             .map_err(|error| cant_start(causes(&error)))?,
