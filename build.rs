@@ -9,10 +9,51 @@ fn main() {
     println!("cargo::rustc-cdylib-link-arg=-Wl,-Bsymbolic");
     // The host unmaps plugins at exit and on reload; our threads and statics must outlive that.
     println!("cargo::rustc-cdylib-link-arg=-Wl,-z,nodelete");
+    if glibc_packs_relocations() {
+        // Tens of thousands of them, in a hundredth of the space.
+        println!("cargo::rustc-cdylib-link-arg=-Wl,-z,pack-relative-relocs");
+    }
+    if std::env::var("PROFILE").is_ok_and(|kind| kind == "release") && linker_takes("-Wl,--icf=all") {
+        // Functions of the same code are one. lld does this, which is the usual linker on x86-64.
+        println!("cargo::rustc-cdylib-link-arg=-Wl,--icf=all");
+    }
     println!("cargo::rustc-env=EXEC_WASI_WASMTIME_VERSION={}", wasmtime_version());
     surface::build_surfaces();
     #[cfg(feature = "check-bindings")]
     bindings::check();
+}
+
+/// Whether the C library here understands packed relocations, which it does since 2.36. What is built here then
+/// needs one that does.
+fn glibc_packs_relocations() -> bool {
+    let set = |name| std::env::var(name).unwrap_or_default();
+    if set("TARGET") != set("HOST") || set("CARGO_CFG_TARGET_ENV") != "gnu" {
+        return false;
+    }
+    // "glibc 2.36"
+    let version = std::process::Command::new("getconf").arg("GNU_LIBC_VERSION").output();
+    let version =
+        version.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    let minor =
+        version.trim().strip_prefix("glibc 2.").and_then(|minor| minor.split('.').next()?.parse().ok());
+    minor.is_some_and(|minor: u32| minor >= 36)
+}
+
+/// Whether the linker that will be used knows an argument: an empty library is linked with it.
+fn linker_takes(argument: &str) -> bool {
+    let set = |name| std::env::var(name).unwrap_or_default();
+    let folder = std::path::PathBuf::from(set("OUT_DIR"));
+    let (source, library) = (folder.join("empty.rs"), folder.join("empty.so"));
+    std::fs::write(&source, "").expect("a file in cargo's folder for us");
+    let mut rustc = std::process::Command::new(set("RUSTC"));
+    rustc.args(["--crate-type", "cdylib", "--target", &set("TARGET")]);
+    rustc.args(["-C", &format!("link-arg={argument}")]);
+    rustc.args(set("CARGO_ENCODED_RUSTFLAGS").split('\x1f').filter(|flag| !flag.is_empty()));
+    if let Ok(linker) = std::env::var("RUSTC_LINKER") {
+        rustc.args(["-C", &format!("linker={linker}")]);
+    }
+    let linked = rustc.arg(&source).arg("-o").arg(&library).output();
+    linked.is_ok_and(|output| output.status.success())
 }
 
 /// The release of wasmtime that is built in: compiled programs are good for that one only.

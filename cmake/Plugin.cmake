@@ -4,8 +4,8 @@ set(PLUGIN "${CMAKE_CURRENT_BINARY_DIR}/flb-in_exec_wasi.so")
 add_custom_target(
   plugin ALL
   COMMAND
-    "${CMAKE_COMMAND}" -E env "CARGO_TARGET_DIR=${CARGO_TARGET_DIR}" "${CARGO}" build --locked
-    "--profile=${CARGO_PROFILE}"
+    "${CMAKE_COMMAND}" -E env "CARGO_TARGET_DIR=${CARGO_TARGET_DIR}" "${CARGO}" rustc --locked
+    --package flb-in-exec-wasi "--profile=${CARGO_PROFILE}" --lib --crate-type cdylib
   COMMAND
     "${CMAKE_COMMAND}" -E copy_if_different "${CARGO_OUTPUT}/libflb_in_exec_wasi.so" "${PLUGIN}"
   WORKING_DIRECTORY "${CMAKE_CURRENT_SOURCE_DIR}"

@@ -44,7 +44,7 @@ pub mod journal;
 pub mod pipe;
 #[allow(unsafe_code, reason = "its exports are the host's callbacks")]
 pub mod plugin;
-pub mod record;
+pub use exec_wasi_record as record;
 pub mod schedule;
 
 /// See [`host::alloc`].

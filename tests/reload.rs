@@ -32,13 +32,6 @@ fn a_guests_thread_gives_way_to_the_hosts() {
     assert_eq!(of("exec_wasi-epoch"), of("flb-pipeline"), "{nice:?}");
 }
 
-/// Names of the host's threads that are ours.
-fn our_threads(host: &host::Running) -> Vec<String> {
-    let tasks = std::fs::read_dir(format!("/proc/{}/task", host.pid())).expect("the host runs");
-    let names = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
-    names.map(|name| name.trim().to_owned()).filter(|name| name.starts_with("exec_wasi")).collect()
-}
-
 /// Descriptors of the kinds that we open. (Some hosts lose pipes of their own at every reload.)
 fn open_descriptors(host: &host::Running) -> usize {
     let all = std::fs::read_dir(format!("/proc/{}/fd", host.pid())).expect("the host runs");
@@ -61,7 +54,7 @@ fn a_reload_starts_the_guest_anew_any_number_of_times() {
         host.signal(1);
         host.wait_for_lines(round);
         host.wait_until("one guest", |host| {
-            our_threads(host).iter().filter(|name| *name == "exec_wasi.0").count() == 1
+            host.our_threads().iter().filter(|name| *name == "exec_wasi.0").count() == 1
         });
         if round == 3 {
             descriptors = open_descriptors(&host);
@@ -77,7 +70,7 @@ fn a_reload_starts_the_guest_anew_any_number_of_times() {
 fn no_thread_of_ours_is_left_when_a_single_run_is_over() {
     let mut host = Scene::new().guest(&Guest::new().out("x\n"), &[ONCE]).start();
     host.wait_for_lines(1);
-    host.wait_until("no thread", |host| our_threads(host).is_empty());
+    host.wait_until("no thread", |host| host.our_threads().is_empty());
     host.stop().assert_clean();
 }
 

@@ -78,6 +78,17 @@ fn in_writes(line: &[u8], lines: usize, lines_per_write: usize) -> Vec<u8> {
     module(TEXT + block.len(), &code)
 }
 
+/// The same program as a component of WASI 0.2.
+pub fn component(module: &[u8]) -> Vec<u8> {
+    use wasi_preview1_component_adapter_provider as adapter;
+    let encoder = wit_component::ComponentEncoder::default().module(module).expect("the program is a module");
+    let encoder = encoder.adapter(
+        adapter::WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME,
+        adapter::WASI_SNAPSHOT_PREVIEW1_COMMAND_ADAPTER,
+    );
+    encoder.and_then(|mut encoder| encoder.encode()).expect("the adapter fits the program")
+}
+
 /// Prints one line.
 pub fn tiny() -> Vec<u8> {
     in_writes(&line(16), 1, 1)

@@ -41,6 +41,8 @@ pub struct Task {
     pub ours: Vec<(&'static str, String)>,
     /// Content of a file with parsers.
     pub parsers: Option<&'static str>,
+    /// The built-in can't run it.
+    pub only_ours: bool,
 }
 
 impl Task {
@@ -71,7 +73,7 @@ impl Lab {
         let mut memory = Row { measure: "peak RSS, MB", ..Row::default() };
         let mut engine = Row { measure: "of these, the host's own threads", ..Row::default() };
         for round in 0..self.runs {
-            for side in self.sides(round) {
+            for side in self.sides(round, task) {
                 let input = self.input(side, task, Rhythm::Once);
                 let result = run(&self.host, &self.folder, &input, Output::Null, Until::Records(lines));
                 let Some(run) = self.noted(work, side, result) else { continue };
@@ -94,7 +96,7 @@ impl Lab {
     pub fn computation(&mut self, work: &str, task: &Task, result: &str) -> [Row; 1] {
         let mut cpu = Row { work: work.into(), measure: "CPU s", ..Row::default() };
         for round in 0..self.runs {
-            for side in self.sides(round) {
+            for side in self.sides(round, task) {
                 let Some(run) = self.once(work, side, task) else { continue };
                 if !run.first_record.contains(result) {
                     self.note(format!("{work}: wrong result with {side:?}: {}", run.first_record));
@@ -111,7 +113,7 @@ impl Lab {
         let mut first = Row { work: work.into(), measure: "first run, CPU ms", ..Row::default() };
         let mut each = Row { measure: "each further run, CPU ms", ..Row::default() };
         for round in 0..self.runs {
-            for side in self.sides(round) {
+            for side in self.sides(round, task) {
                 let Some(once) = self.once(work, side, task) else { continue };
                 first.side(side).push(1e3 * self.net(&once));
                 let input = self.input(side, task, Rhythm::EveryMs(every_ms));
@@ -145,7 +147,7 @@ impl Lab {
         let mut rows = measures.map(|measure| Row { measure, ..Row::default() });
         rows[0].work = work.into();
         for round in 0..self.runs {
-            for side in self.sides(round) {
+            for side in self.sides(round, task) {
                 let cache = self.folder.join("cache");
                 // There from the last round.
                 let _ = fs::remove_dir_all(&cache);
@@ -173,7 +175,10 @@ impl Lab {
     }
 
     /// In turn, and not always the same one first.
-    fn sides(&self, round: usize) -> Vec<Side> {
+    fn sides(&self, round: usize, task: &Task) -> Vec<Side> {
+        if task.only_ours {
+            return vec![Side::Ours];
+        }
         let mut sides = self.host.sides().to_vec();
         if round % 2 == 1 {
             sides.reverse();

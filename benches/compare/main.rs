@@ -51,7 +51,7 @@ const USAGE: &str = "\
 usage: [FLUENT_BIT=PROGRAM] cargo bench --bench compare -- [OPTION] [PROGRAM.wasm]
 
   --runs=N        measurements of each (default: 5)
-  --only=LETTERS  of these works only: a, b lines; c JSON; d, e runs; f computing; g PROGRAM.wasm; p plots
+  --only=LETTERS  of these works only: a, b lines; h components; c JSON; d, e runs; f computing; g PROGRAM.wasm; p plots
   --write         put the results into README.md and benches/*.svg";
 
 fn parse() -> Result<Option<Args>, lexopt::Error> {

@@ -26,7 +26,7 @@ const ROOM_FOR_LONG_LINES: &str = "200000";
 const JSON_PARSER: &str = "[PARSER]\n    Name    json\n    Format  json\n";
 
 /// The letters of all works.
-pub const ALL: &str = "abcdefg";
+pub const ALL: &str = "abhcdefg";
 
 /// One work by its letter; `file` is the program of the last one.
 pub fn measure(lab: &mut Lab, letter: char, file: Option<&Path>) -> Result<Vec<Row>, String> {
@@ -41,6 +41,7 @@ pub fn measure(lab: &mut Lab, letter: char, file: Option<&Path>) -> Result<Vec<R
             let task = Task::new(guest::line_by_line(&line, lines));
             lab.stream("the same, a write for each line", &task, LINES, true).into()
         }
+        'h' => components(lab, &line, lines),
         'c' => json(lab, lines),
         'd' => {
             let task = Task::new(guest::tiny());
@@ -65,6 +66,20 @@ pub fn measure(lab: &mut Lab, letter: char, file: Option<&Path>) -> Result<Vec<R
     })
 }
 
+/// The same lines from components, which are the same modules with the adapter that toolchains put around
+/// them.
+fn components(lab: &mut Lab, line: &[u8], lines: usize) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for (name, program) in [
+        ("in blocks, from a component", guest::in_blocks(line, lines)),
+        ("a write for each, from a component", guest::line_by_line(line, lines)),
+    ] {
+        let task = Task { only_ours: true, ..Task::new(guest::component(&program)) };
+        rows.extend(lab.stream(name, &task, LINES, false));
+    }
+    rows
+}
+
 /// JSON lines as structured records: with what each side is made for, and with the same parser in both.
 fn json(lab: &mut Lab, lines: usize) -> Vec<Row> {
     let line = guest::json_line();
@@ -74,6 +89,7 @@ fn json(lab: &mut Lab, lines: usize) -> Vec<Row> {
         builtin: parser.clone(),
         ours: vec![("format", "json".into())],
         parsers: Some(JSON_PARSER),
+        only_ours: false,
     };
     let name = format!("1 million JSON lines of {} bytes, structured", line.len());
     let mut rows = Vec::from(lab.stream(&name, &task, LINES, false));
@@ -124,7 +140,7 @@ pub fn throughput(lab: &mut Lab) -> Plot {
             program: guest::in_blocks(&guest::line(length), lines),
             builtin: room.clone(),
             ours: room,
-            parsers: None,
+            ..Task::default()
         };
         let work = format!("lines of {length} bytes");
         let [cpu, ..] = lab.stream(&work, &task, lines as u64, true);

@@ -1,7 +1,8 @@
 //! wasmtime's engine, and the ticker that keeps a busy guest interruptible.
 //!
-//! One engine serves all inputs of the process; a second one exists only while inputs ask for different
-//! stack sizes or some for `fuel`, or run components of WASI 0.3, which wasmtime fixes per engine.
+//! One engine serves all inputs of the process that want the same of what wasmtime fixes per engine: the size
+//! of the stack, whether instructions are counted (option `fuel`), whether functions run beside each other
+//! (components of WASI 0.3), and how much memory is kept from one run to the next.
 //!
 //! **Traps without signals.** wasmtime usually catches a guest's bad access with a signal handler of its
 //! own. Fluent Bit re-installs its handlers on every SIGHUP and SIGCONT, after which such an access would
@@ -22,8 +23,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use wasmtime::{
-    Engine, InstanceAllocationStrategy, Linker, ModuleVersionStrategy, PoolingAllocationConfig, Store,
-    component,
+    Enabled, Engine, InstanceAllocationStrategy, Linker, ModuleVersionStrategy, PoolingAllocationConfig,
+    Store, component,
 };
 
 use super::sandbox::State;
@@ -66,12 +67,14 @@ pub struct Traits {
     /// Functions of a guest may run beside each other, as those of WASI 0.3 do. Where it is on, each call
     /// from a component to the host costs half as much again.
     pub concurrent: bool,
+    /// Memory stays with a run's place in the pool for the next run, which comes soon.
+    pub runs_often: bool,
 }
 
 impl Default for Traits {
     /// Without options.
     fn default() -> Self {
-        Self { stack_bytes: 1_000_000, counts_fuel: false, concurrent: false }
+        Self { stack_bytes: 1_000_000, counts_fuel: false, concurrent: false, runs_often: false }
     }
 }
 
@@ -142,10 +145,14 @@ impl GuestEngine {
 const POOL_SLOTS: u32 = 1000;
 /// Memories, and tables, of one module: programs have one, proposals allow a few more.
 const MAX_PER_MODULE: u32 = 16;
-/// Bytes of a guest's memory, and of its stack, that stay with their slot when a run has ended: enough for a
-/// small program's next run, and little for a hundred inputs that wait.
-const KEPT_MEMORY_BYTES: usize = 16 << 10;
-const KEPT_STACK_BYTES: usize = 8 << 10;
+/// Bytes of a guest's memory that stay with their slot when a run has ended: enough for a small program's next
+/// run, and little for a hundred inputs that wait.
+const KEPT_BYTES: usize = 16 << 10;
+/// The same, and bytes of its tables, for guests that run often: enough for a program of a language with a
+/// runtime of its own, for which having them mapped anew is half of what a run costs. Only where the kernel
+/// tells which pages were written (Linux 6.7); else they would all have to be set back.
+const KEPT_OFTEN_BYTES: usize = 4 << 20;
+const KEPT_OFTEN_TABLE_BYTES: usize = 128 << 10;
 
 /// Address space that a growing memory gets beyond what it needs, where there is little.
 const GROWTH_BYTES: u64 = 1 << 20;
@@ -166,8 +173,12 @@ fn engine(traits: Traits) -> wasmtime::Result<Engine> {
         .table_elements(1_000_000)
         .max_core_instance_size(64 << 20)
         .max_component_instance_size(64 << 20)
-        .linear_memory_keep_resident(KEPT_MEMORY_BYTES)
-        .async_stack_keep_resident(KEPT_STACK_BYTES);
+        .linear_memory_keep_resident(KEPT_BYTES);
+    if traits.runs_often && PoolingAllocationConfig::is_pagemap_scan_available() {
+        pool.pagemap_scan(Enabled::Auto)
+            .linear_memory_keep_resident(KEPT_OFTEN_BYTES)
+            .table_keep_resident(KEPT_OFTEN_TABLE_BYTES);
+    }
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     Engine::new(&config).or_else(|_| {
         let mut config = settings(traits)?;
@@ -307,6 +318,7 @@ mod tests {
             Traits { stack_bytes: 2_000_000, ..plain },
             Traits { counts_fuel: true, ..plain },
             Traits { concurrent: true, ..plain },
+            Traits { runs_often: true, ..plain },
         ] {
             assert!(!Arc::ptr_eq(&one, &GuestEngine::shared(other).unwrap()));
         }

@@ -26,3 +26,4 @@ mod signals;
 mod state_dir;
 mod stdio;
 mod turns;
+mod waiting_room;

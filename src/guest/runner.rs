@@ -4,19 +4,23 @@
 //! time is a future on it, so one `select!` ends a guest that computes, sleeps or waits for the engine.
 //! File access of the guest is made on a few further threads, since it can take for ever as well (a named
 //! pipe that nobody writes to, a server that is gone) and can't be interrupted.
-//! The thread ends by itself after a single run (option `oneshot`), or when it is cancelled.
+//! The thread ends by itself after a single run (option `oneshot`), or when it is cancelled. It also ends
+//! when the next start is far away: the input then waits in the waiting room, and gets a new thread when
+//! the time has come.
 
 use std::future::Future;
 use std::io;
+use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::process::{getpriority_process, setpriority_process};
+use tokio::runtime::{Handle, Runtime};
 use tokio::sync::oneshot;
 
 use super::component;
@@ -24,25 +28,33 @@ use super::engine::{GuestEngine, Traits};
 use super::network::Reach;
 use super::outcome::{EXIT_DEFECT, EXIT_NOT_STARTED, Outcome, causes};
 use super::p1::{self, OpenFiles};
-use super::program::{Form, LoadError, Program, ProgramFile};
+use super::program::{Form, Program, ProgramFile};
 use super::rarely::{Rarely, TELL_EVERY};
 use super::sandbox::State;
 use super::signals;
 use super::state_dir::StateDir;
 use super::stdio::Streams;
 use super::turns::Share;
+use super::waiting_room::WaitingRoom;
 use crate::config::{AfterRun, Config};
 use crate::counters::Counters;
 use crate::event::{Event, Level};
-use crate::host::alloc::release_thread_cache;
+use crate::host::alloc::{release_freed_memory, release_thread_cache};
 use crate::pipe::Pipe;
 use crate::record::encode::WireFormat;
-use crate::schedule::{Schedule, Turnout};
+use crate::schedule::{Rhythm, Schedule, Turnout};
 
 /// How often the program's file is looked at while a guest that failed waits for its next start.
 const LOOK_FOR_CHANGE: Duration = Duration::from_secs(1);
 /// A thread that waits this long for its next start keeps no memory for it.
 const LONG_WAIT: Duration = Duration::from_secs(1);
+/// Where starts are so far apart no thread is kept between them: a new one costs less than a thousandth of a
+/// second.
+const FAR: Duration = Duration::from_secs(5);
+/// For a wait this long, what the last run has needed goes back to the system.
+const VERY_FAR: Duration = Duration::from_secs(60);
+/// How soon a thread is asked for again when there was none.
+const RETRY: Duration = Duration::from_secs(1);
 /// Threads for a guest's file access. It makes one at a time; a further one is needed when the last run
 /// was stopped in the middle of one that takes for ever.
 const FILE_THREADS: usize = 4;
@@ -74,32 +86,36 @@ pub struct Runner {
     /// When it was first told to stop.
     cancelled: Option<Instant>,
     ended: mpsc::Receiver<()>,
-    thread: Option<JoinHandle<()>>,
+    thread: LastThread,
+    /// Kept open for as long as the input may want to wait in it.
+    _waiting_room: Option<Arc<WaitingRoom>>,
 }
+
+/// The thread that the guest has, or the last one that it had.
+type LastThread = Arc<Mutex<Option<JoinHandle<()>>>>;
 
 impl Runner {
     /// Starts the thread.
     ///
     /// # Errors
-    /// When the system has no thread left.
+    /// When the system has no thread or file descriptor left.
     pub fn start(job: Job) -> io::Result<Self> {
         let (cancel, cancelled) = oneshot::channel();
         let (end, ended) = mpsc::channel();
-        let thread = std::thread::Builder::new().name(job.name.clone()).spawn(move || {
-            let (pipe, after_run) = (Arc::clone(&job.pipe), job.config.after_run);
-            // A defect of ours must neither end the agent nor stay unsaid.
-            let status = catch_unwind(AssertUnwindSafe(|| run(job, cancelled))).unwrap_or_else(|_| {
-                pipe.post(Event::RunnerFailed { what: "the guest's thread panicked".into() });
-                Some(EXIT_DEFECT)
-            });
-            pipe.finish(match after_run {
-                AfterRun::HostGoesOn => None,
-                AfterRun::HostStops => status.map(|_| 0),
-                AfterRun::HostStopsWithCode => status,
-            });
-            drop(end);
-        })?;
-        Ok(Self { cancel: Some(cancel), cancelled: None, ended, thread: Some(thread) })
+        // Opened on this thread, since those that will be started in it inherit the priority.
+        let waiting_room = waits_long(&job.config).then(WaitingRoom::shared).transpose()?;
+        let thread = LastThread::default();
+        let tether = Tether {
+            cancelled,
+            waiting_room: waiting_room.as_deref().map(WaitingRoom::handle),
+            thread: Arc::clone(&thread),
+            pipe: Arc::clone(&job.pipe),
+            after_run: job.config.after_run,
+            status: None,
+            _end: end,
+        };
+        NewThread::start(&job.name)?.give(tether, Box::new(Running::new(job)));
+        Ok(Self { cancel: Some(cancel), cancelled: None, ended, thread, _waiting_room: waiting_room })
     }
 
     /// Tells the guest to stop, without waiting for it.
@@ -109,14 +125,14 @@ impl Runner {
         self.cancelled.get_or_insert_with(Instant::now);
     }
 
-    /// Waits for the thread to end, up to `patience` since it was told to; `false` when it hasn't. It then
+    /// Waits for the guest to end, up to `patience` since it was told to; `false` when it hasn't. It then
     /// ends by itself, later. (A host with many inputs tells all of them and then waits for one by one.)
     pub fn join(&mut self, patience: Duration) -> bool {
         let waited = self.cancelled.map_or(Duration::ZERO, |at| at.elapsed());
         if self.ended.recv_timeout(patience.saturating_sub(waited)) == Err(mpsc::RecvTimeoutError::Timeout) {
             return false;
         }
-        if let Some(thread) = self.thread.take() {
+        if let Some(thread) = take_thread(&self.thread) {
             // It has ended; a panic was reported through the pipe.
             let _ = thread.join();
         }
@@ -124,33 +140,130 @@ impl Runner {
     }
 }
 
-/// Returns how the last run ended, as an exit code; `None` when it was cancelled.
-fn run(job: Job, cancelled: oneshot::Receiver<()>) -> Option<i32> {
-    signals::leave_to_host();
-    let mut runtime = tokio::runtime::Builder::new_current_thread();
-    runtime.enable_time().max_blocking_threads(FILE_THREADS).thread_name("exec_wasi-file");
-    if job.config.has_network() {
-        // Some descriptors, which most inputs can do without.
-        runtime.enable_io();
+fn take_thread(thread: &LastThread) -> Option<JoinHandle<()>> {
+    // Held for one assignment, so what a panic leaves behind is whole.
+    thread.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+fn waits_long(config: &Config) -> bool {
+    matches!(config.rhythm, Rhythm::Every(interval) if interval >= FAR)
+}
+
+fn runs_often(config: &Config) -> bool {
+    matches!(config.rhythm, Rhythm::Every(interval) if interval < FAR)
+}
+
+/// The guest's side of a [`Runner`], which goes with it from thread to thread. Dropping it is the end.
+struct Tether {
+    cancelled: oneshot::Receiver<()>,
+    waiting_room: Option<Handle>,
+    thread: LastThread,
+    pipe: Arc<Pipe>,
+    after_run: AfterRun,
+    /// How the last run ended, as an exit code; `None` when it was cancelled.
+    status: Option<i32>,
+    /// Tells the end. The last of the fields, so that nothing comes after it.
+    _end: mpsc::Sender<()>,
+}
+
+/// What a thread ends with.
+enum Next {
+    /// The next start of this one is far.
+    Wait(Box<Running>),
+    /// There is none. How the last run ended, as an exit code; `None` when it was cancelled.
+    Nothing(Option<i32>),
+}
+
+/// A thread that waits for its guest.
+struct NewThread {
+    handle: JoinHandle<()>,
+    guest: mpsc::Sender<(Tether, Box<Running>)>,
+}
+
+impl NewThread {
+    fn start(name: &str) -> io::Result<Self> {
+        let (guest, given) = mpsc::channel::<(Tether, Box<Running>)>();
+        let handle = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+            if let Ok((tether, running)) = given.recv() {
+                tether.go_on(running);
+            }
+        })?;
+        Ok(Self { handle, guest })
     }
-    let runtime = runtime.build();
-    let engine = GuestEngine::shared(Traits {
-        stack_bytes: usize::try_from(job.config.stack_bytes).unwrap_or(usize::MAX),
-        counts_fuel: job.config.fuel.is_some(),
-        ..Traits::default()
-    });
-    let reason = match (runtime, engine) {
-        (Ok(runtime), Ok(engine)) => {
-            give_way_to_host();
-            let status = runtime.block_on(Running::new(job, engine).run(cancelled));
-            runtime.shutdown_timeout(FILE_PATIENCE);
-            return status;
+
+    fn give(self, tether: Tether, running: Box<Running>) {
+        *tether.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.handle);
+        // It does nothing but wait for this.
+        let _ = self.guest.send((tether, running));
+    }
+}
+
+impl Tether {
+    /// All that a thread does.
+    fn go_on(mut self, running: Box<Running>) {
+        // A defect of ours must neither end the agent nor stay unsaid.
+        let next = catch_unwind(AssertUnwindSafe(|| run(running, &mut self.cancelled)));
+        let next = next.unwrap_or_else(|_| Err("the guest's thread panicked".into()));
+        match next {
+            Ok(Next::Wait(running)) => self.wait(running),
+            Ok(Next::Nothing(status)) => self.status = status,
+            Err(what) => {
+                self.pipe.post(Event::RunnerFailed { what });
+                self.status = Some(EXIT_DEFECT);
+            }
         }
-        (Err(error), _) => error.to_string(),
-        (_, Err(error)) => causes(&error),
+    }
+
+    /// Until the next start, without a thread.
+    fn wait(self, running: Box<Running>) {
+        let room = self.waiting_room.clone().expect("only who waits long waits here");
+        // Once more from there: what waits for an hour then lies beside its like in memory, and not among what
+        // this thread has needed for a moment.
+        room.spawn(async move {
+            tokio::spawn(self.wait_there(running));
+        });
+    }
+
+    async fn wait_there(mut self, mut running: Box<Running>) {
+        let thread = tokio::select! {
+            biased;
+            _ = &mut self.cancelled => return,
+            thread = running.thread_for_next_start() => thread,
+        };
+        thread.give(self, running);
+    }
+}
+
+impl Drop for Tether {
+    fn drop(&mut self) {
+        self.pipe.finish(match self.after_run {
+            AfterRun::HostGoesOn => None,
+            AfterRun::HostStops => self.status.map(|_| 0),
+            AfterRun::HostStopsWithCode => self.status,
+        });
+    }
+}
+
+/// Runs the guest until there is nothing for this thread to do; or why that is impossible.
+fn run(mut running: Box<Running>, cancelled: &mut oneshot::Receiver<()>) -> Result<Next, String> {
+    signals::leave_to_host();
+    let is_new = running.engine.is_none();
+    let (runtime, engine) = match running.equipment() {
+        Ok(equipment) => equipment,
+        Err(why) if is_new => return Err(why),
+        Err(why) => {
+            // What is missing now, a descriptor, may be there when the next start is due.
+            running.not_loaded(&why);
+            return Ok(Next::Wait(running));
+        }
     };
-    job.pipe.post(Event::RunnerFailed { what: format!("the WebAssembly runtime can't start: {reason}") });
-    Some(EXIT_DEFECT)
+    give_way_to_host();
+    let end = runtime.block_on(running.run(&engine, &Rc::default(), cancelled));
+    runtime.shutdown_timeout(FILE_PATIENCE);
+    Ok(match end {
+        ControlFlow::Continue(()) => Next::Wait(running),
+        ControlFlow::Break(status) => Next::Nothing(status),
+    })
 }
 
 /// Lowers the priority of this thread, and of those it will start for compiling and for files: where
@@ -164,7 +277,8 @@ fn give_way_to_host() {
 /// The state of a guest's thread.
 struct Running {
     job: Job,
-    engine: Arc<GuestEngine>,
+    /// Since the first run.
+    engine: Option<Arc<GuestEngine>>,
     program: ProgramFile,
     schedule: Schedule,
     health: Health,
@@ -172,11 +286,12 @@ struct Running {
     files_refused: Arc<Rarely>,
     reach: Arc<Reach>,
     state_dir: Option<StateDir>,
-    share: Rc<Share>,
 }
 
 impl Running {
-    fn new(job: Job, engine: Arc<GuestEngine>) -> Self {
+    /// Everything that takes no time and lasts as long as the input. On the host's thread, so that it lies
+    /// together in memory.
+    fn new(job: Job) -> Self {
         Self {
             program: ProgramFile::new(&job.config),
             schedule: Schedule::new(job.config.rhythm, job.config.backoff_max, Instant::now()),
@@ -185,24 +300,61 @@ impl Running {
             files_refused: Arc::default(),
             reach: Arc::new(Reach::new(&job.config, Arc::clone(&job.pipe), Arc::clone(&job.counters))),
             state_dir: None,
-            share: Rc::default(),
-            engine,
+            engine: None,
             job,
         }
     }
 
-    async fn run(mut self, mut cancelled: oneshot::Receiver<()>) -> Option<i32> {
+    /// What a thread needs to run the guest, or why that can't be had.
+    fn equipment(&mut self) -> Result<(Runtime, Arc<GuestEngine>), String> {
+        let cant_start = |why| format!("the WebAssembly runtime can't start: {why}");
+        let runtime = self.runtime().map_err(|error| cant_start(error.to_string()))?;
+        let engine = match self.engine.take() {
+            Some(engine) => engine,
+            None => GuestEngine::shared(Traits {
+                stack_bytes: usize::try_from(self.job.config.stack_bytes).unwrap_or(usize::MAX),
+                counts_fuel: self.job.config.fuel.is_some(),
+                runs_often: runs_often(&self.job.config),
+                ..Traits::default()
+            })
+            .map_err(|error| cant_start(causes(&error)))?,
+        };
+        self.engine = Some(Arc::clone(&engine));
+        Ok((runtime, engine))
+    }
+
+    fn runtime(&self) -> io::Result<Runtime> {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        runtime.enable_time().max_blocking_threads(FILE_THREADS).thread_name("exec_wasi-file");
+        if self.job.config.has_network() {
+            // Some descriptors, which most inputs can do without.
+            runtime.enable_io();
+        }
+        runtime.build()
+    }
+
+    /// Until the last run, which is what is returned, or until the next one is far away.
+    async fn run(
+        &mut self,
+        engine: &Arc<GuestEngine>,
+        share: &Rc<Share>,
+        cancelled: &mut oneshot::Receiver<()>,
+    ) -> ControlFlow<Option<i32>> {
+        const CANCELLED: ControlFlow<Option<i32>> = ControlFlow::Break(None);
         let mut status = None;
         while self.schedule.next_start().is_some() {
+            if self.has_long_wait() {
+                return ControlFlow::Continue(());
+            }
             tokio::select! {
                 biased;
-                _ = &mut cancelled => return None,
+                _ = &mut *cancelled => return CANCELLED,
                 () = self.next_start() => {}
             }
             let loaded = tokio::select! {
                 biased;
-                _ = &mut cancelled => return None,
-                loaded = self.program.current(&self.engine, &self.job.pipe) => loaded,
+                _ = &mut *cancelled => return CANCELLED,
+                loaded = self.program.current(engine, &self.job.pipe) => loaded,
             };
             match loaded {
                 Ok(program) => {
@@ -210,21 +362,21 @@ impl Running {
                     let outcome = match self.hold_state_dir() {
                         Ok(()) => tokio::select! {
                             biased;
-                            _ = &mut cancelled => None,
-                            outcome = Caught(Box::pin(self.run_once(&program))) => Some(outcome),
+                            _ = &mut *cancelled => None,
+                            outcome = Caught(Box::pin(self.run_once(share, &program))) => Some(outcome),
                         },
                         Err(reason) => Some(Outcome::NotStarted { reason }),
                     };
                     let Some(outcome) = outcome else {
                         self.tell(Some(Event::RunStopped { after: begun.elapsed() }));
-                        return None;
+                        return CANCELLED;
                     };
                     status = Some(outcome.exit_status());
                     self.run_ended(&outcome);
                 }
                 Err(error) => {
                     status = Some(EXIT_NOT_STARTED);
-                    self.not_loaded(&error);
+                    self.not_loaded(&error.to_string());
                 }
             }
             if self.job.config.after_run != AfterRun::HostGoesOn {
@@ -232,7 +384,39 @@ impl Running {
             }
         }
         self.streams.end();
-        status
+        ControlFlow::Break(status)
+    }
+
+    /// Whether the next start is so far away that this thread is not needed until then. It is while the
+    /// guest fails, to look for a change of its file.
+    fn has_long_wait(&self) -> bool {
+        let wait = self.schedule.next_start().map(|start| start.saturating_duration_since(Instant::now()));
+        waits_long(&self.job.config)
+            && wait.is_some_and(|wait| wait >= LONG_WAIT)
+            && self.schedule.backoff().is_none()
+    }
+
+    /// Waits for the next start on another thread than one's own, and gets that one.
+    async fn thread_for_next_start(&mut self) -> NewThread {
+        if let Some(start) = self.schedule.next_start() {
+            if start.saturating_duration_since(Instant::now()) >= VERY_FAR {
+                // Its thread is gone by then.
+                tokio::time::sleep(LONG_WAIT).await;
+                release_freed_memory();
+            }
+            tokio::time::sleep_until(start.into()).await;
+        }
+        loop {
+            match NewThread::start(&self.job.name) {
+                Ok(thread) => return thread,
+                Err(error) => {
+                    let what = format!("the guest can't be started: no thread for it: {error}");
+                    let event = self.health.bad(what, None, Level::Error);
+                    self.tell(event);
+                    tokio::time::sleep(RETRY).await;
+                }
+            }
+        }
     }
 
     /// Makes sure that the input's own directory is there and nobody else's.
@@ -269,11 +453,11 @@ impl Running {
     }
 
     /// One run; whatever ends it, also being dropped, what the guest had written is handed over.
-    fn run_once(&self, program: &Arc<Program>) -> impl Future<Output = Outcome> + use<> {
+    fn run_once(&self, share: &Rc<Share>, program: &Arc<Program>) -> impl Future<Output = Outcome> + use<> {
         let config = self.job.config.clone();
         let program = Arc::clone(program);
         let streams = EndRunOnDrop(Arc::clone(&self.streams));
-        let share = Rc::clone(&self.share);
+        let share = Rc::clone(share);
         let files = OpenFiles::new(
             config.open_files_limit,
             Arc::clone(&self.job.pipe),
@@ -325,10 +509,10 @@ impl Running {
         }
     }
 
-    fn not_loaded(&mut self, error: &LoadError) {
+    fn not_loaded(&mut self, why: &str) {
         self.job.counters.failed_runs.add(1);
         self.schedule.run_ended(Turnout::NoGuest, Instant::now());
-        let event = self.health.bad(error.to_string(), self.schedule.backoff(), Level::Error);
+        let event = self.health.bad(why.to_owned(), self.schedule.backoff(), Level::Error);
         self.tell(event);
     }
 

@@ -289,6 +289,13 @@ impl Running {
         assert!(status.expect("kill can be run").success());
     }
 
+    /// Names of its threads that are ours.
+    pub fn our_threads(&self) -> Vec<String> {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.pid())).expect("the host runs");
+        let names = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("comm")).ok());
+        names.map(|name| name.trim().to_owned()).filter(|name| name.starts_with("exec_wasi")).collect()
+    }
+
     pub fn log(&self) -> String {
         String::from_utf8_lossy(&fs::read(self.scene.path("log")).unwrap_or_default()).into_owned()
     }

@@ -1,0 +1,60 @@
+//! An input whose guest runs rarely takes next to nothing meanwhile.
+
+mod host;
+
+use std::time::Duration;
+
+use host::{Guest, Running, Scene, text};
+
+const EVERY_HOUR: [(&str, &str); 1] = [("interval_sec", "3600")];
+/// The shortest interval that is waited for without a thread.
+const EVERY_5_S: [(&str, &str); 1] = [("interval_sec", "5")];
+
+fn has_thread(host: &Running, name: &str) -> bool {
+    host.our_threads().iter().any(|thread| thread == name)
+}
+
+#[test]
+fn it_has_no_thread_until_its_guest_is_due() {
+    let mut host = Scene::new().guest(&Guest::new().out("line\n"), &EVERY_5_S).neighbour().start();
+    for run in 1..=3 {
+        host.wait_for_lines(run);
+        host.wait_until("no thread", |host| !has_thread(host, "exec_wasi.0"));
+    }
+    let ended = host.stop();
+    ended.assert_clean();
+    assert_eq!(text(&ended.lines()), ["line"; 3]);
+}
+
+#[test]
+fn all_that_wait_share_a_thread_and_stop_at_once() {
+    let guest = Guest::new().out("line\n");
+    let mut scene = Scene::new();
+    for _ in 0..20 {
+        scene = scene.guest(&guest, &EVERY_HOUR);
+    }
+    let mut host = scene.start();
+    host.wait_for_lines(20);
+    host.wait_until("two threads", |host| {
+        let mut threads = host.our_threads();
+        threads.sort_unstable();
+        threads == ["exec_wasi-epoch", "exec_wasi-wait"]
+    });
+    let ended = host.stop();
+    ended.assert_clean();
+    assert!(ended.took < Duration::from_secs(6), "the host took {:?} to stop", ended.took);
+    assert_eq!(ended.lines().len(), 20);
+}
+
+#[test]
+fn one_that_fails_is_looked_after_all_the_same() {
+    let scene = Scene::new();
+    let path = scene.file("guest.wasm", "no program");
+    let options = [("wasi_path", path.as_str()), ("interval_sec", "5")];
+    let mut host = scene.input("exec_wasi", &options).start();
+    host.wait_for_log("no WebAssembly");
+    host.wait_until("no thread", |host| !has_thread(host, "exec_wasi.0"));
+    std::fs::write(&path, Guest::new().out("line\n").wat()).expect("the file can be replaced");
+    host.wait_for_lines(1);
+    host.stop().assert_clean();
+}
