@@ -324,10 +324,11 @@ impl<B: Body<Data = Bytes, Error = Error> + Unpin> Body for Bounded<B> {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let this = &mut *self;
+        // First, since a body that always has more would never let it be looked at.
+        if this.deadline.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Some(Err(Error::HttpResponseTimeout)));
+        }
         let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(context) else {
-            if this.deadline.as_mut().poll(context).is_ready() {
-                return Poll::Ready(Some(Err(Error::HttpResponseTimeout)));
-            }
             if let Some((_, due)) = &mut this.between {
                 ready!(due.as_mut().poll(context));
                 return Poll::Ready(Some(Err(Error::ConnectionReadTimeout)));
