@@ -329,6 +329,23 @@ rows! {
         Fault::program("guest.wat", guest).leaves_memory_below(400_000)
     };
 
+    // A few kilobytes that take minutes: each of many variables changes in each of many nested loops.
+    a_program_that_takes_for_ever_to_compile => {
+        let (variables, loops) = (5000u32, 2000);
+        let mut body = [&[1][..], &leb(variables), &[0x7e]].concat();
+        body.extend([0x03, 0x40].repeat(loops));
+        for number in 0..variables {
+            body.extend([&[0x20][..], &leb(number), &[0x42, 1, 0x7c, 0x21], &leb(number)].concat());
+        }
+        body.extend([0x20, 0, 0x50, 0x0d, 0, 0x0b].repeat(loops));
+        body.push(0x0b);
+        Fault::program("guest.wasm", module_of_body(&body))
+            .input("other.wat", prints("other"))
+            .wrote_lines(&["other"])
+            .says("Still loading \"")
+            .stops_within(6.0)
+    };
+
     a_hundred_programs_to_compile_at_once => {
         let mut fault = Fault::of_inputs().option("oneshot", "on").wrote(Wrote::Count(100));
         for number in 0..100 {
