@@ -14,6 +14,8 @@ use super::load::Failure;
 use super::native::Image;
 #[cfg(feature = "compiler")]
 use super::outcome::causes;
+#[cfg(feature = "compiler")]
+use super::tangle;
 
 /// Programs that wait to be compiled: of small ones a few go at a time, of large ones a single one. Each
 /// compilation uses every processor anyway, and takes memory in proportion to the program, so a hundred of
@@ -82,6 +84,11 @@ pub fn turn(_large: bool) -> InLane {
 /// Compiles a module or component, binary or text; why it can't be, otherwise.
 #[cfg(feature = "compiler")]
 pub fn compile(engine: &Engine, content: &[u8]) -> Result<Image, Failure> {
+    if tangle::is_in(content) {
+        return Err(Failure::NoProgram(
+            "to compile it would take hours: one of its functions has too many variables that change in too many nested loops".into(),
+        ));
+    }
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     // wasmtime compiles functions in parallel on the pool it finds itself in. Its own global one would
     // keep a thread per core inside the agent for ever; this one ends here.
