@@ -39,6 +39,10 @@ pub enum Event {
     BeingLoaded {
         program: String,
     },
+    StillLoading {
+        program: String,
+        after: Duration,
+    },
     /// Taken from the cache.
     Loaded {
         program: String,
@@ -144,6 +148,7 @@ impl Event {
             Self::LongLines { .. }
             | Self::GuestStderrLeftOut { .. }
             | Self::OpenFilesLimit { .. }
+            | Self::StillLoading { .. }
             | Self::NetworkRefused { .. }
             | Self::Unparsed { .. }
             | Self::EventsLeftOut { .. }
@@ -177,6 +182,12 @@ impl fmt::Display for Event {
             }
             Self::BeingLoaded { program } => {
                 write!(f, "Waiting for \"{program}\", which is being loaded already.")
+            }
+            Self::StillLoading { program, after } => {
+                write!(
+                    f,
+                    "Still compiling \"{program}\" after {after:.0?}; the guest starts when that is done."
+                )
             }
             Self::Loaded { program, took, .. } => {
                 write!(f, "Loaded \"{program}\" from the cache in {took:.1?}.")

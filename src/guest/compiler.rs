@@ -5,6 +5,8 @@
 
 #[cfg(feature = "compiler")]
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+#[cfg(feature = "compiler")]
+use std::time::Duration;
 
 use wasmtime::Engine;
 
@@ -12,15 +14,23 @@ use super::load::Failure;
 use super::native::Image;
 #[cfg(feature = "compiler")]
 use super::outcome::causes;
+#[cfg(feature = "compiler")]
+use super::tangle;
 
 /// Programs that wait to be compiled: of small ones a few go at a time, of large ones a single one. Each
 /// compilation uses every processor anyway, and takes memory in proportion to the program, so a hundred of
 /// them side by side would be no sooner ready and all the heavier; and a small one is not behind a large one.
+///
+/// Nor is any behind one that takes for ever, as there are: after a while, it goes beside it.
 #[cfg(feature = "compiler")]
 struct Lane {
-    free: Mutex<usize>,
+    /// Below zero while some have lost their patience.
+    free: Mutex<i64>,
     left: Condvar,
 }
+
+#[cfg(feature = "compiler")]
+const LANE_PATIENCE: Duration = Duration::from_secs(60);
 
 #[cfg(feature = "compiler")]
 static SMALL: Lane = Lane { free: Mutex::new(2), left: Condvar::new() };
@@ -31,13 +41,13 @@ static LARGE: Lane = Lane { free: Mutex::new(1), left: Condvar::new() };
 impl Lane {
     /// Waits for its turn, which lasts as long as the result.
     fn enter(&'static self) -> InLane {
-        let mut free =
-            self.left.wait_while(self.free(), |free| *free == 0).unwrap_or_else(PoisonError::into_inner);
+        let wait = self.left.wait_timeout_while(self.free(), LANE_PATIENCE, |free| *free <= 0);
+        let (mut free, _) = wait.unwrap_or_else(PoisonError::into_inner);
         *free -= 1;
         InLane(self)
     }
 
-    fn free(&self) -> MutexGuard<'_, usize> {
+    fn free(&self) -> MutexGuard<'_, i64> {
         // A number is always whole.
         self.free.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -74,6 +84,11 @@ pub fn turn(_large: bool) -> InLane {
 /// Compiles a module or component, binary or text; why it can't be, otherwise.
 #[cfg(feature = "compiler")]
 pub fn compile(engine: &Engine, content: &[u8]) -> Result<Image, Failure> {
+    if tangle::is_in(content) {
+        return Err(Failure::NoProgram(
+            "to compile it would take hours: one of its functions has too many variables that change in too many nested loops".into(),
+        ));
+    }
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     // wasmtime compiles functions in parallel on the pool it finds itself in. Its own global one would
     // keep a thread per core inside the agent for ever; this one ends here.

@@ -25,5 +25,7 @@ mod sandbox;
 mod signals;
 mod state_dir;
 mod stdio;
+#[cfg(feature = "compiler")]
+mod tangle;
 mod turns;
 mod waiting_room;

@@ -12,9 +12,11 @@ use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
+use tokio::time::timeout;
 use wasmtime::InstancePre;
 
 use super::cache::{Digest, InputCache};
@@ -30,6 +32,9 @@ use crate::pipe::Pipe;
 
 /// Read at a time: a program may have tens of megabytes, and with a cache only its digest is needed.
 const CHUNK_BYTES: usize = 64 * 1024;
+
+/// Longer than most programs take to load, so an operator may wonder.
+const LONG_LOAD: Duration = Duration::from_secs(15);
 
 /// Far more than any program has; a file beyond it is a mistake.
 const MAX_PROGRAM_BYTES: u64 = 500_000_000;
@@ -207,6 +212,12 @@ impl ProgramFile {
             Ok((mut loaded, is_under_way)) => {
                 if is_under_way && is_large(scan.size_bytes) {
                     pipe.post(Event::BeingLoaded { program: self.path.display().to_string() });
+                }
+                if timeout(LONG_LOAD, loaded.wait_for(Option::is_some)).await.is_err() {
+                    pipe.post(Event::StillLoading {
+                        program: self.path.display().to_string(),
+                        after: LONG_LOAD,
+                    });
                 }
                 let done = loaded.wait_for(Option::is_some).await.map(|loaded| loaded.clone());
                 done.ok().flatten().unwrap_or_else(|| Err(Failure::NoProgram("the compiler panicked".into())))

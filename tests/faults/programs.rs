@@ -329,6 +329,16 @@ rows! {
         Fault::program("guest.wat", guest).leaves_memory_below(400_000)
     };
 
+    // A few kilobytes that would take hours: each of many variables changes in each of many nested loops.
+    a_program_that_would_take_for_ever_to_compile => Fault::program("guest.wasm", nested_loops(5000, 2000))
+        .says_of(1, "Can't run wasi_path \"", "to compile it would take hours");
+
+    // Just within that limit it takes half a minute, and others need not wait for it.
+    a_program_that_takes_long_to_compile => Fault::program("guest.wasm", nested_loops(4900, 100))
+        .input("other.wat", prints("other"))
+        .meanwhile(|host| wait(host, "the other", |host| has(host, "other")))
+        .stops_within(6.0);
+
     a_hundred_programs_to_compile_at_once => {
         let mut fault = Fault::of_inputs().option("oneshot", "on").wrote(Wrote::Count(100));
         for number in 0..100 {
@@ -432,6 +442,18 @@ fn leb(mut number: u32) -> Vec<u8> {
         }
         bytes.push(low | 0x80);
     }
+}
+
+/// A module with so many variables that change in each of so many nested loops.
+fn nested_loops(variables: u32, loops: usize) -> Vec<u8> {
+    let mut body = [&[1][..], &leb(variables), &[0x7e]].concat();
+    body.extend([0x03, 0x40].repeat(loops));
+    for number in 0..variables {
+        body.extend([&[0x20][..], &leb(number), &[0x42, 1, 0x7c, 0x21], &leb(number)].concat());
+    }
+    body.extend([0x20, 0, 0x50, 0x0d, 0, 0x0b].repeat(loops));
+    body.push(0x0b);
+    module_of_body(&body)
 }
 
 /// A module whose `_start` has this body: declarations of variables and instructions.
