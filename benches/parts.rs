@@ -14,6 +14,7 @@ use flb_in_exec_wasi::config::{Config, Properties};
 use flb_in_exec_wasi::counters::Counters;
 use flb_in_exec_wasi::doorbell::Doorbell;
 use flb_in_exec_wasi::guest::runner::{Job, Runner};
+use flb_in_exec_wasi::guest::writable::Writable;
 use flb_in_exec_wasi::pipe::Pipe;
 use flb_in_exec_wasi::record::encode::{Encoder, Format, WireFormat};
 use flb_in_exec_wasi::record::lines::{Lines, LongLines};
@@ -230,6 +231,7 @@ mod start {
             let pipe = Arc::new(Pipe::new(config.pipe_bytes, bell));
             let job = Job {
                 name: "bench".into(),
+                writable: Writable::declare(&config),
                 config,
                 wire: WireFormat::Metadata,
                 pipe: Arc::clone(&pipe),

@@ -137,6 +137,32 @@ fn a_folder_that_is_not_safe_is_not_used_and_said_once() {
 }
 
 #[test]
+fn a_folder_that_a_program_may_write_to_is_not_used_by_any() {
+    let shared = Shared::new("writable");
+    let path = shared.path();
+    let parent = std::path::Path::new(&path).parent().unwrap().display().to_string();
+    let read_only = format!("{parent}:ro");
+    for (directory, used) in [(parent.as_str(), 0), (read_only.as_str(), 1)] {
+        let scene = scene_with(&large("hello\n"));
+        let program = scene.path("guest.wat").display().to_string();
+        let other = scene.file("other.wat", Guest::new().out("hello\n").wat());
+        let own = [("wasi_path", program.as_str()), ("cache_dir", &path), ONCE];
+        let other =
+            [("wasi_path", other.as_str()), ("cache_dir", "off"), ("accessible_paths", directory), ONCE];
+        let mut host = scene.input("exec_wasi", &own).input("exec_wasi", &other).start();
+        host.wait_for_lines(2);
+        let ended = host.stop();
+        assert_eq!(
+            ended.assert_clean().log.contains("where a program may write"),
+            used == 0,
+            "{}",
+            ended.log
+        );
+        assert_eq!(shared.entries().len(), used);
+    }
+}
+
+#[test]
 fn without_any_folder_programs_run_and_one_line_says_that_nothing_is_kept() {
     let scene = scene_with(&large("hello\n"));
     let mut host = {

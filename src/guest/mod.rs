@@ -29,3 +29,4 @@ mod stdio;
 mod tangle;
 mod turns;
 mod waiting_room;
+pub mod writable;

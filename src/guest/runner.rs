@@ -36,6 +36,7 @@ use super::state_dir::StateDir;
 use super::stdio::Streams;
 use super::turns::Share;
 use super::waiting_room::WaitingRoom;
+use super::writable::Writable;
 use crate::config::{AfterRun, Config};
 use crate::counters::Counters;
 use crate::event::{Event, Level};
@@ -71,6 +72,8 @@ pub struct Job {
     pub name: String,
     /// The input's options.
     pub config: Config,
+    /// What its guest may write to, as all inputs know it.
+    pub writable: Writable,
     /// The record format of the host.
     pub wire: WireFormat,
     /// Where records and events go.

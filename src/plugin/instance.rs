@@ -10,6 +10,7 @@ use crate::counters::Counters;
 use crate::doorbell::{Alarm, Doorbell};
 use crate::event::{Event, Level};
 use crate::guest::runner::{Job, Runner};
+use crate::guest::writable::Writable;
 use crate::host::abi::flb_input_collect_fn;
 use crate::host::api::{Collector, Input, NoParser, Parser};
 use crate::pipe::Pipe;
@@ -89,7 +90,8 @@ impl Instance {
             alarm_collector: Some(alarm_collector),
             counters: Arc::clone(&counters),
         });
-        let job = Job { name: input.name(), config, wire, pipe, counters };
+        let writable = Writable::declare(&config);
+        let job = Job { name: input.name(), config, writable, wire, pipe, counters };
         Ok(Box::new(Self { delivery, guest: Mutex::new(Guest::Ready(Box::new(job))) }))
     }
 

@@ -15,6 +15,7 @@ use rustix::process::geteuid;
 
 use crate::config::CachePlace;
 use crate::event::Level;
+use crate::guest::writable;
 
 /// The folder's name where it shares a place with other programs' caches.
 const NAME: &str = "fluent-bit-exec-wasi";
@@ -104,6 +105,15 @@ impl Folder {
             return Err(unusable(
                 Level::Warn,
                 format!("can be written to by others (mode {mode:04o}): chmod go-w makes it safe"),
+            ));
+        }
+        if let Some(directory) = writable::around(path) {
+            return Err(unusable(
+                Level::Warn,
+                format!(
+                    "lies in \"{}\", where a program may write: what is kept there is run outside the sandbox; option cache_dir can name another",
+                    directory.display()
+                ),
             ));
         }
         Ok(Self { mappable: is_local(&fd), fd, path: path.to_owned(), owner })
