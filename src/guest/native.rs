@@ -9,7 +9,6 @@
 
 use std::fs::File;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::FileExt;
 
 use wasmtime::component::Component;
 use wasmtime::{Engine, Error, Module, Precompiled};
@@ -39,11 +38,9 @@ pub fn is_too_large(error: &Error) -> bool {
     error.chain().any(|cause| cause.to_string().contains("pooling allocator requirements"))
 }
 
-/// As much of a file of native code as tells the form.
-const HEAD_BYTES: usize = 64;
-
-fn form(head: &[u8]) -> wasmtime::Result<Precompiled> {
-    Engine::detect_precompiled(head).ok_or_else(|| Error::msg("it is no native code of wasmtime's"))
+/// Whether native code is a module or a component.
+fn known(form: Option<Precompiled>) -> wasmtime::Result<Precompiled> {
+    form.ok_or_else(|| Error::msg("it is no native code of wasmtime's"))
 }
 
 /// Native code in memory that may be run.
@@ -84,7 +81,7 @@ impl Image {
     /// # Errors
     /// When it was compiled by another version, with other settings or for another processor.
     pub fn load(&self, engine: &Engine) -> wasmtime::Result<Code> {
-        match form(&self.0)? {
+        match known(Engine::detect_precompiled(&self.0))? {
             // SAFETY: the bytes are the compiler's by the two ways an image comes about: this process's
             // compiler made them, or the operator vouches for whoever did. They are copied, so nothing
             // that happens to a file afterwards matters.
@@ -105,11 +102,9 @@ impl Image {
 /// `noexec`.
 pub fn map(engine: &Engine, entry: &Entry) -> wasmtime::Result<Code> {
     let file: File = entry.file().try_clone()?;
-    let mut head = [0; HEAD_BYTES];
-    file.read_exact_at(&mut head, 0)?;
-    if let Precompiled::Component = form(&head)? {
-        // By this name it is the very file that is open.
-        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    // By this name it is the very file that is open.
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    if let Precompiled::Component = known(Engine::detect_precompiled_file(&path)?)? {
         // SAFETY: as below.
         return unsafe { Component::deserialize_file(engine, path) }.map(Code::Component);
     }

@@ -104,12 +104,22 @@ fn what_was_stored_is_found_by_its_program_and_belongs_to_the_user_alone() {
 }
 
 #[test]
-fn where_a_file_can_not_be_mapped_safely_it_is_copied() {
+fn code_is_mapped_and_where_that_is_not_safe_it_is_copied() {
     let (place, program) = (Place::new(), Program::new(1));
     let mut cache = place.cache();
-    cache.folder.mappable = false;
     program.store(&cache).unwrap();
-    assert!(program.is_found(&cache));
+    let path = place.path().join(program.name());
+    let is_mapped = || {
+        let mappings = fs::read_to_string("/proc/self/maps").unwrap();
+        mappings.contains(path.to_str().unwrap())
+    };
+    for mappable in [true, false] {
+        // Only a machine whose temporary files are local can tell.
+        cache.folder.mappable &= mappable;
+        let found = program.find(&cache);
+        assert!(matches!(found, Found::Program(_)));
+        assert_eq!(is_mapped(), cache.folder.mappable);
+    }
     // Not among the file systems that are known to be local.
     assert!(!folder::is_local(&File::open("/proc").unwrap()));
 }
