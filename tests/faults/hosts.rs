@@ -186,11 +186,16 @@ rows! {
             if !reloads() {
                 return;
             }
-            for round in 1..=3 {
+            host.signal(HUP);
+            host.wait_for_log("which is being loaded already");
+            // Whether it still is after these depends on the machine; that it is loaded once does not.
+            for _ in 0..2 {
+                std::thread::sleep(Duration::from_millis(1500));
                 host.signal(HUP);
-                host.wait_until("the reload", |host| host.log().matches("which is being loaded already").count() == round);
-                assert_eq!(threads(host, "exec_wasi-load"), 1, "{}", host.log());
+                assert!(threads(host, "exec_wasi-load") <= 1, "{}", host.log());
             }
+            std::thread::sleep(Duration::from_millis(1500));
+            assert_eq!(host.log().matches("Compiling \"").count(), 1, "{}", host.log());
         })
         .neighbour_may_pause()
         .stops_within(15.0);
