@@ -21,7 +21,8 @@
 //!
 //! # Threads
 //! The host's callbacks run on the host's thread for the input, and only there is the host called. Each
-//! input has one thread of its own, for its guest; of guests that only compute, no more go at a time than
+//! input has one thread of its own, for its guest, or waits for a start that is far away on one that all such
+//! inputs share (`guest::waiting_room`); of guests that only compute, no more go at a time than
 //! there are processors (`guest::turns`). While a guest computes, one more thread per process
 //! advances the epoch; while a program is compiled, some more do that. None is left after `cb_exit`.
 //!
