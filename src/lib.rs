@@ -16,8 +16,10 @@
 //! # Modules
 //! [`config`], [`schedule`], [`record`], [`pipe`], [`event`], [`journal`],
 //! [`counters`] know neither the host nor
-//! wasmtime. [`guest`] knows wasmtime and no Fluent Bit. [`host`] knows Fluent Bit and no wasmtime.
-//! [`plugin`] is where they meet.
+//! wasmtime. [`guest`] knows wasmtime and no Fluent Bit, and so does `run`, which is what it does to run a
+//! program. [`host`] knows Fluent Bit and no wasmtime. [`plugin`] is where they meet.
+//!
+//! Those before [`guest`], and `run`, are the package `exec-wasi-core`: what every line and every run passes.
 //!
 //! # Threads
 //! The host's callbacks run on the host's thread for the input, and only there is the host called. Each
@@ -33,20 +35,13 @@
 
 #![deny(unsafe_code, clippy::multiple_unsafe_ops_per_block)]
 
-pub mod config;
-pub mod counters;
-pub mod doorbell;
-pub mod event;
 #[allow(missing_docs, reason = "internal to the crate but for its runner")]
 pub mod guest;
 #[allow(unsafe_code, reason = "the host's binary interface")]
 pub mod host;
-pub mod journal;
-pub mod pipe;
 #[allow(unsafe_code, reason = "its exports are the host's callbacks")]
 pub mod plugin;
-pub use exec_wasi_record as record;
-pub mod schedule;
+pub use exec_wasi_core::{config, counters, doorbell, event, journal, pipe, record, schedule};
 
 /// See [`host::alloc`].
 #[global_allocator]

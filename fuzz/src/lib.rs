@@ -3,9 +3,9 @@
 
 #![allow(dead_code, reason = "only a part of each module is fuzzed")]
 
-#[path = "../../src/config/mod.rs"]
+#[path = "../../src/core/config/mod.rs"]
 pub mod config;
-#[path = "../../src/record/mod.rs"]
+#[path = "../../src/core/record/mod.rs"]
 pub mod record;
-#[path = "../../src/schedule.rs"]
+#[path = "../../src/core/schedule.rs"]
 pub mod schedule;

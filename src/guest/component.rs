@@ -17,7 +17,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::engine::GuestEngine;
-use super::limits::Limits;
+use super::limits::{Limits, bound};
 #[cfg(feature = "http")]
 use super::network::http::{self, Client};
 use super::network::names::LookUps;
@@ -173,7 +173,7 @@ pub async fn run(
 ) -> Outcome {
     let mut store = Store::new(&engine.engine, state);
     store.limiter(|state| &mut state.limits);
-    engine.bound(&mut store, config);
+    bound(&mut store, config);
     if let Some(tasks) = store.concurrent_resource_table() {
         tasks.set_max_capacity(most_handles(config));
     }

@@ -24,13 +24,12 @@ use std::time::Duration;
 
 use wasmtime::{
     Enabled, Engine, InstanceAllocationStrategy, Linker, ModuleVersionStrategy, PoolingAllocationConfig,
-    Store, component,
+    component,
 };
 
 use super::sandbox::State;
 use super::turns::{Place, Share};
 use super::{component as components, p1};
-use crate::config::Config;
 
 /// What compiled code must have been made by to be run here. wasmtime itself would take code of any release
 /// of its line; but a later one may have been made because of what the compiler of an earlier one did.
@@ -96,7 +95,7 @@ impl GuestEngine {
         }
         let engine = engine(traits)?;
         let made = Arc::new(Self {
-            linker: p1::linker(&engine)?,
+            linker: module_linker(&engine)?,
             component_linker: OnceLock::new(),
             ticker: Ticker::start(engine.clone())?,
             engine,
@@ -126,19 +125,21 @@ impl GuestEngine {
         Ok(self.component_linker.get_or_init(|| linker))
     }
 
-    /// Makes a run end at its `fuel`, and give way at every tick.
-    pub fn bound<T: 'static>(&self, store: &mut Store<T>, config: &Config) {
-        store.set_epoch_deadline(1);
-        store.epoch_deadline_async_yield_and_update(1);
-        if let Some(fuel) = config.fuel {
-            store.set_fuel(fuel).expect("an engine for a config with fuel counts it");
-        }
-    }
-
     /// Runs a guest's future so that it can be interrupted whenever it computes, and when it is its turn.
     pub fn interruptible<F: Future>(&self, guest: F, share: Rc<Share>) -> Interruptible<'_, F> {
         Interruptible { guest: Box::pin(guest), ticker: &self.ticker, share, place: Place::default() }
     }
+}
+
+/// The functions core modules may import.
+///
+/// wasmtime-wasi's are added here and ours by [`p1`], so that only ours are made for speed: they are what lines
+/// pass, and the others are many.
+fn module_linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
+    let mut linker = Linker::new(engine);
+    wasmtime_wasi::p1::add_to_linker_async(&mut linker, |state: &mut State| &mut state.wasi)?;
+    p1::add_to_linker(&mut linker)?;
+    Ok(linker)
 }
 
 /// Guests that may run at a time with memory from the pool.

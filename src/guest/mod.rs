@@ -3,30 +3,24 @@
 //! The rest of the crate sees [`runner::Runner`]: a thread that starts a program when the schedule says so
 //! and turns what it prints into records in the pipe; and [`precompile`], which makes files for it.
 
-mod backtrace;
 mod cache;
 mod compiler;
 mod component;
 mod engine;
-mod env_file;
-mod limits;
 mod load;
 #[allow(unsafe_code, reason = "native code is loaded, and only here")]
 mod native;
 mod network;
-mod outcome;
-mod p1;
 pub mod precompile;
 mod program;
-mod rarely;
 pub mod runner;
-mod sandbox;
 #[allow(unsafe_code, reason = "no library of ours has the call")]
 mod signals;
 mod state_dir;
-mod stdio;
 #[cfg(feature = "compiler")]
 mod tangle;
 mod turns;
 mod waiting_room;
 pub mod writable;
+
+use exec_wasi_core::run::{limits, outcome, p1, rarely, sandbox, stdio};

@@ -20,7 +20,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::process::{getpriority_process, setpriority_process};
-use tokio::runtime::{Handle, Runtime};
+use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
 use super::component;
@@ -35,7 +35,7 @@ use super::signals;
 use super::state_dir::StateDir;
 use super::stdio::Streams;
 use super::turns::Share;
-use super::waiting_room::WaitingRoom;
+use super::waiting_room::{Outside, Seat, WaitingRoom};
 use super::writable::Writable;
 use crate::config::{AfterRun, Config};
 use crate::counters::Counters;
@@ -110,14 +110,20 @@ impl Runner {
         let thread = LastThread::default();
         let tether = Tether {
             cancelled,
-            waiting_room: waiting_room.as_deref().map(WaitingRoom::handle),
+            seat: waiting_room.as_deref().map(WaitingRoom::seat),
+            outside: None,
             thread: Arc::clone(&thread),
             pipe: Arc::clone(&job.pipe),
             after_run: job.config.after_run,
             status: None,
             _end: end,
         };
-        NewThread::start(&job.name)?.give(tether, Box::new(Running::new(job)));
+        let name = job.name.clone();
+        let running = Box::new(Running::new(job));
+        match tether.seat.clone() {
+            Some(seat) => seat.spawn(tether.wait(running)),
+            None => NewThread::start(&name)?.give(tether, running),
+        }
         Ok(Self { cancel: Some(cancel), cancelled: None, ended, thread, _waiting_room: waiting_room })
     }
 
@@ -159,7 +165,10 @@ fn runs_often(config: &Config) -> bool {
 /// The guest's side of a [`Runner`], which goes with it from thread to thread. Dropping it is the end.
 struct Tether {
     cancelled: oneshot::Receiver<()>,
-    waiting_room: Option<Handle>,
+    /// Where it waits for a start that is far away.
+    seat: Option<Seat>,
+    /// It has left that for a thread.
+    outside: Option<Outside>,
     thread: LastThread,
     pipe: Arc<Pipe>,
     after_run: AfterRun,
@@ -208,7 +217,12 @@ impl Tether {
         let next = catch_unwind(AssertUnwindSafe(|| run(running, &mut self.cancelled)));
         let next = next.unwrap_or_else(|_| Err("the guest's thread panicked".into()));
         match next {
-            Ok(Next::Wait(running)) => self.wait(running),
+            Ok(Next::Wait(running)) => {
+                let seat = self.seat.clone().expect("only who waits long waits");
+                // Once more from there: what waits for an hour then lies beside its like in memory, and not
+                // among what this thread has needed for a moment.
+                seat.clone().spawn(async move { seat.spawn(self.wait(running)) });
+            }
             Ok(Next::Nothing(status)) => self.status = status,
             Err(what) => {
                 self.pipe.post(Event::RunnerFailed { what });
@@ -218,20 +232,16 @@ impl Tether {
     }
 
     /// Until the next start, without a thread.
-    fn wait(self, running: Box<Running>) {
-        let room = self.waiting_room.clone().expect("only who waits long waits here");
-        // Once more from there: what waits for an hour then lies beside its like in memory, and not among what
-        // this thread has needed for a moment.
-        room.spawn(async move {
-            tokio::spawn(self.wait_there(running));
-        });
-    }
-
-    async fn wait_there(mut self, mut running: Box<Running>) {
+    async fn wait(mut self, mut running: Box<Running>) {
+        let seat = self.seat.clone().expect("only who waits long waits here");
+        self.outside = None;
         let thread = tokio::select! {
             biased;
             _ = &mut self.cancelled => return,
-            thread = running.thread_for_next_start() => thread,
+            (thread, outside) = running.thread_for_next_start(&seat) => {
+                self.outside = Some(outside);
+                thread
+            }
         };
         thread.give(self, running);
     }
@@ -400,7 +410,7 @@ impl Running {
     }
 
     /// Waits for the next start on another thread than one's own, and gets that one.
-    async fn thread_for_next_start(&mut self) -> NewThread {
+    async fn thread_for_next_start(&mut self, seat: &Seat) -> (NewThread, Outside) {
         if let Some(start) = self.schedule.next_start() {
             if start.saturating_duration_since(Instant::now()) >= VERY_FAR {
                 // Its thread is gone by then.
@@ -409,9 +419,10 @@ impl Running {
             }
             tokio::time::sleep_until(start.into()).await;
         }
+        let outside = seat.leave().await;
         loop {
             match NewThread::start(&self.job.name) {
-                Ok(thread) => return thread,
+                Ok(thread) => return (thread, outside),
                 Err(error) => {
                     let what = format!("the guest can't be started: no thread for it: {error}");
                     let event = self.health.bad(what, None, Level::Error);
@@ -473,7 +484,7 @@ impl Running {
             let guest = async {
                 match &program.form {
                     Form::Module(module) => match State::granted(&config, &streams.0, files) {
-                        Ok(state) => p1::run(&program.engine, module, &config, state).await,
+                        Ok(state) => p1::run(&program.engine.engine, module, &config, state).await,
                         Err(reason) => Outcome::NotStarted { reason },
                     },
                     Form::Component(command) => {

@@ -13,6 +13,7 @@
 //! milliseconds; and not for records at all, while the engine has paused it.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -81,8 +82,6 @@ struct State {
     /// An emptied batch whose memory is used again.
     spare: Option<Batch>,
     journal: Journal,
-    /// Bytes written and not yet accepted by the engine, those in the reader's hands included.
-    unaccepted_bytes: usize,
     attention: Attention,
     /// The bell has rung and the reader hasn't come yet.
     rung: bool,
@@ -96,6 +95,9 @@ struct State {
 #[derive(Debug)]
 pub struct Pipe {
     limit_bytes: usize,
+    /// Bytes written and not yet accepted by the engine, those in the reader's hands included. Changed under
+    /// the lock, and looked at without: that is done for each write of a guest.
+    unaccepted_bytes: AtomicUsize,
     state: Mutex<State>,
     /// Rung by the reader when it made room.
     room: Notify,
@@ -108,12 +110,12 @@ impl Pipe {
     pub fn new(limit_bytes: usize, bell: Arc<Doorbell>) -> Self {
         Self {
             limit_bytes,
+            unaccepted_bytes: AtomicUsize::new(0),
             state: Mutex::new(State {
                 open: Some(Batch::default()),
                 full: VecDeque::new(),
                 spare: None,
                 journal: Journal::default(),
-                unaccepted_bytes: 0,
                 attention: Attention::Any,
                 rung: false,
                 finished: false,
@@ -134,7 +136,7 @@ impl Pipe {
     /// Whether less than the limit is on its way.
     #[must_use]
     pub fn has_room(&self) -> bool {
-        self.lock().unaccepted_bytes < self.limit_bytes
+        self.unaccepted_bytes() < self.limit_bytes
     }
 
     /// Waits until [`has_room`](Self::has_room).
@@ -163,7 +165,7 @@ impl Pipe {
         batch.weight_bytes += added;
 
         let mut state = self.lock();
-        state.unaccepted_bytes += added;
+        let unaccepted_bytes = self.unaccepted_bytes.fetch_add(added, Ordering::Relaxed) + added;
         let limit = if batch.ends.is_empty() { BATCH_BYTES } else { PARSED_BATCH_BYTES };
         if batch.bytes.len() >= limit {
             state.full.push_back(batch);
@@ -174,7 +176,7 @@ impl Pipe {
         }
         let wanted = match state.attention {
             Attention::Any => true,
-            Attention::Much => state.unaccepted_bytes >= BATCH_BYTES.min(self.limit_bytes / 2),
+            Attention::Much => unaccepted_bytes >= BATCH_BYTES.min(self.limit_bytes / 2),
             Attention::Events => false,
         };
         self.ring(state, wanted && added > 0);
@@ -243,7 +245,7 @@ impl Pipe {
         batch.clear();
         {
             let mut state = self.lock();
-            state.unaccepted_bytes -= weight_bytes;
+            self.unaccepted_bytes.fetch_sub(weight_bytes, Ordering::Relaxed);
             if state.spare.is_none() {
                 state.spare = Some(batch);
             }
@@ -272,12 +274,12 @@ impl Pipe {
     #[must_use]
     pub fn take_host_status(&self) -> Option<i32> {
         let mut state = self.lock();
-        if state.unaccepted_bytes > 0 { None } else { state.host_status.take() }
+        if self.unaccepted_bytes() > 0 { None } else { state.host_status.take() }
     }
 
     /// Bytes written and not yet accepted.
     #[must_use]
     pub fn unaccepted_bytes(&self) -> usize {
-        self.lock().unaccepted_bytes
+        self.unaccepted_bytes.load(Ordering::Relaxed)
     }
 }

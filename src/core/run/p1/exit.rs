@@ -7,7 +7,7 @@ use wasmtime::{Linker, Result};
 use wasmtime_wasi::I32Exit;
 
 use super::MODULE;
-use crate::guest::sandbox::State;
+use crate::run::sandbox::State;
 
 /// Puts our answer in front of the one that `linker` has.
 pub fn add_to_linker(linker: &mut Linker<State>) -> Result<()> {

@@ -13,8 +13,8 @@ use wasmtime_wasi::p1::wasi_snapshot_preview1 as general;
 
 use super::memory::{memory_of, parts, place};
 use super::{MODULE, SUCCESS};
-use crate::guest::sandbox::State;
-use crate::guest::stdio::GuestStream;
+use crate::run::sandbox::State;
+use crate::run::stdio::GuestStream;
 
 /// The streams that are still behind the descriptors they were behind at the start.
 pub struct Direct {

@@ -11,9 +11,9 @@ use wasmtime_wasi::p1::wasi_snapshot_preview1 as general;
 use super::memory::parts;
 use super::{EMFILE, MODULE, SUCCESS};
 use crate::event::Event;
-use crate::guest::rarely::Rarely;
-use crate::guest::sandbox::State;
 use crate::pipe::Pipe;
+use crate::run::rarely::Rarely;
+use crate::run::sandbox::State;
 
 /// What one run has open.
 pub struct OpenFiles {

@@ -1,10 +1,10 @@
 //! WASI 0.1: core modules that import `wasi_snapshot_preview1` and export `_start`.
 //!
 //! The functions are wasmtime-wasi's, but for a few cases of some of them that are answered here: sleeping
-//! ([`sleep`]), writing to standard output and error ([`mod@write`]), opening files ([`files`]) and exit codes
-//! ([`exit`]). Every other case goes to wasmtime-wasi's own function with the arguments untouched, so what is exact there
-//! stays exact. That function is reached by the path its generated code has, which is no promised
-//! interface: a new version of wasmtime-wasi is a moment to look here.
+//! (`sleep`), writing to standard output and error (`write`), opening files (`files`) and exit codes (`exit`).
+//! Every other case goes to wasmtime-wasi's own function with the arguments untouched, so what is exact there
+//! stays exact. That function is reached by the path its generated code has, which is no promised interface: a
+//! new version of wasmtime-wasi is a moment to look here.
 
 mod exit;
 mod files;
@@ -13,12 +13,11 @@ mod sleep;
 mod write;
 
 use wasmtime::{Engine, InstancePre, Linker, Store};
-use wasmtime_wasi::p1;
 
 pub use files::OpenFiles;
 pub use write::Direct;
 
-use super::engine::GuestEngine;
+use super::limits::bound;
 use super::outcome::{Outcome, causes};
 use super::sandbox::State;
 use crate::config::Config;
@@ -31,32 +30,25 @@ const SUCCESS: i32 = 0;
 /// Too many open files.
 const EMFILE: i32 = 33;
 
-/// The functions a core module may import.
+/// Puts our answers in front of wasmtime-wasi's own, which `linker` has.
 ///
 /// # Errors
-/// Only if wasmtime-wasi defined a name twice, or its types were no longer those of WASI 0.1.
-pub fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
-    let mut linker = Linker::new(engine);
-    p1::add_to_linker_async(&mut linker, |state: &mut State| &mut state.wasi)?;
+/// Only if its types were no longer those of WASI 0.1.
+pub fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
-    exit::add_to_linker(&mut linker)?;
-    sleep::add_to_linker(&mut linker)?;
-    write::add_to_linker(&mut linker)?;
-    files::add_to_linker(&mut linker)?;
+    exit::add_to_linker(linker)?;
+    sleep::add_to_linker(linker)?;
+    write::add_to_linker(linker)?;
+    files::add_to_linker(linker)?;
     linker.allow_shadowing(false);
-    Ok(linker)
+    Ok(())
 }
 
 /// Runs a module's `_start` to its end. Dropping the future ends the guest.
-pub async fn run(
-    engine: &GuestEngine,
-    module: &InstancePre<State>,
-    config: &Config,
-    state: State,
-) -> Outcome {
-    let mut store = Store::new(&engine.engine, state);
+pub async fn run(engine: &Engine, module: &InstancePre<State>, config: &Config, state: State) -> Outcome {
+    let mut store = Store::new(engine, state);
     store.limiter(|state| &mut state.limits);
-    engine.bound(&mut store, config);
+    bound(&mut store, config);
     let instance = match module.instantiate_async(&mut store).await {
         Ok(instance) => instance,
         Err(error) => return Outcome::of_failed_start(&error, &store.data().limits, config),

@@ -4,7 +4,7 @@ use wasmtime::{AsContextMut, Caller, Error, Extern, Memory, Result};
 use wasmtime_wasi::p1::wasi_snapshot_preview1::WasiSnapshotPreview1;
 use wiggle::GuestMemory;
 
-use crate::guest::sandbox::State;
+use crate::run::sandbox::State;
 
 /// The memory that a calling guest exports.
 ///

@@ -1,6 +1,8 @@
-//! What a guest may have of the host's memory. wasmtime asks before it gives.
+//! What a guest may have of the host's memory, which wasmtime asks for before it gives; and of its time.
 
-use wasmtime::{ResourceLimiter, Result};
+use wasmtime::{ResourceLimiter, Result, Store};
+
+use crate::config::Config;
 
 /// Entries of all tables together: function pointers, 8 bytes each. Large programs have tens of thousands.
 const MAX_TABLE_ELEMENTS: usize = 1_000_000;
@@ -89,6 +91,18 @@ impl ResourceLimiter for Limits {
 
     fn memories(&self) -> usize {
         MAX_MEMORIES
+    }
+}
+
+/// Makes a run end at its `fuel`, and give way at every tick of the engine.
+///
+/// # Panics
+/// With `fuel`, on an engine that doesn't count it.
+pub fn bound<T: 'static>(store: &mut Store<T>, config: &Config) {
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_async_yield_and_update(1);
+    if let Some(fuel) = config.fuel {
+        store.set_fuel(fuel).expect("an engine for a config with fuel counts it");
     }
 }
 

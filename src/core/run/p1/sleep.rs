@@ -11,7 +11,7 @@ use wasmtime_wasi::p1::wasi_snapshot_preview1 as general;
 
 use super::memory::{memory_of, parts, place};
 use super::{MODULE, SUCCESS};
-use crate::guest::sandbox::State;
+use crate::run::sandbox::State;
 
 /// Shorter sleeps are left to wasmtime-wasi: they end soon enough, and more exactly than a timer does.
 const SHORT_SLEEP: Duration = Duration::from_millis(5);

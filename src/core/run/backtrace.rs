@@ -96,7 +96,7 @@ impl fmt::Display for Short {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::guest::outcome::causes;
+    use crate::run::outcome::causes;
 
     #[test]
     fn names_are_demangled() {
