@@ -7,6 +7,10 @@
 //! whose output is the same (the tests hold one against the other): MessagePack says before a map how many
 //! pairs it has and JSON doesn't, for which that one writes every map and list to a buffer of its own first.
 //! Here, room for the shortest header is left and filled in afterwards.
+//!
+//! Most lines need less than that: see [`usual`].
+
+mod usual;
 
 use std::fmt;
 
@@ -24,6 +28,16 @@ pub fn object_to_map(line: &[u8], out: &mut Vec<u8>) -> bool {
     let Ok(line) = std::str::from_utf8(line) else {
         return false;
     };
+    let start = out.len();
+    if usual::object(line, out).is_ok() {
+        return true;
+    }
+    out.truncate(start);
+    general(line, out)
+}
+
+/// The same for a line of any kind.
+fn general(line: &str, out: &mut Vec<u8>) -> bool {
     let mut reader = serde_json::Deserializer::from_str(line);
     Writer(out).deserialize(&mut reader).is_ok() && reader.end().is_ok()
 }
@@ -33,27 +47,28 @@ struct Writer<'o>(&'o mut Vec<u8>);
 
 const INFALLIBLE: &str = "writing to a Vec can't fail";
 
-impl Writer<'_> {
-    /// Writes what `items` writes, with a header before it that says how many they were. Of a header's three
-    /// forms, the first holds counts up to 15 in its own byte.
-    fn counted<E>(self, forms: [u8; 3], items: impl FnOnce(&mut Vec<u8>) -> Result<u32, E>) -> Result<(), E> {
-        let out = self.0;
-        let at = out.len();
-        out.push(forms[0]);
-        let count = items(out)?;
-        match (u8::try_from(count), u16::try_from(count)) {
-            (Ok(count @ ..16), _) => out[at] = forms[0] | count,
-            (_, Ok(count)) => {
-                out[at] = forms[1];
-                out.splice(at + 1..at + 1, count.to_be_bytes());
-            }
-            _ => {
-                out[at] = forms[2];
-                out.splice(at + 1..at + 1, count.to_be_bytes());
-            }
+/// Writes what `items` writes, with a header before it that says how many they were. Of a header's three
+/// forms, the first holds counts up to 15 in its own byte.
+fn counted<E>(
+    out: &mut Vec<u8>,
+    forms: [u8; 3],
+    items: impl FnOnce(&mut Vec<u8>) -> Result<u32, E>,
+) -> Result<(), E> {
+    let at = out.len();
+    out.push(forms[0]);
+    let count = items(out)?;
+    match (u8::try_from(count), u16::try_from(count)) {
+        (Ok(count @ ..16), _) => out[at] = forms[0] | count,
+        (_, Ok(count)) => {
+            out[at] = forms[1];
+            out.splice(at + 1..at + 1, count.to_be_bytes());
         }
-        Ok(())
+        _ => {
+            out[at] = forms[2];
+            out.splice(at + 1..at + 1, count.to_be_bytes());
+        }
     }
+    Ok(())
 }
 
 const MAP: [u8; 3] = [0x80, 0xde, 0xdf];
@@ -105,7 +120,7 @@ impl<'de> Visitor<'de> for Writer<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        self.counted(ARRAY, |out| {
+        counted(self.0, ARRAY, |out| {
             let mut count = 0;
             while items.next_element_seed(Writer(out))?.is_some() {
                 count += 1;
@@ -115,7 +130,7 @@ impl<'de> Visitor<'de> for Writer<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut pairs: A) -> Result<(), A::Error> {
-        self.counted(MAP, |out| {
+        counted(self.0, MAP, |out| {
             let mut count = 0;
             while pairs.next_key_seed(Writer(out))?.is_some() {
                 pairs.next_value_seed(Writer(out))?;
