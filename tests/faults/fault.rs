@@ -54,6 +54,8 @@ pub struct Fault {
     meanwhile: Vec<Step>,
     at_end: Vec<Step>,
     afterwards: Vec<Look>,
+    /// Its guest is a module, whatever others are.
+    is_module: bool,
     stop_seconds: f64,
     end_signals: &'static [i32],
     /// Longest silence of the neighbour, if anything is asked of it.
@@ -78,6 +80,7 @@ impl Fault {
             meanwhile: Vec::new(),
             at_end: Vec::new(),
             afterwards: Vec::new(),
+            is_module: false,
             stop_seconds: STOP_SECONDS,
             end_signals: &[],
             stall_seconds: Some(STALL_SECONDS),
@@ -86,7 +89,7 @@ impl Fault {
 
     /// A row with one guest that is about WASI 0.1 itself, and so a module whatever others are.
     pub fn module(guest: &Guest) -> Self {
-        Self::program("guest.wat", guest.wat())
+        Self { is_module: true, ..Self::program("guest.wat", guest.wat()) }
     }
 
     /// A row with one guest, run once.
@@ -186,13 +189,15 @@ impl Fault {
 
     /// The log names the cause with these words.
     pub fn says(mut self, words: &str) -> Self {
-        // To a component of WASI 0.2 there is success and failure.
-        let words = if host::as_components() && words.starts_with("exited with code ") {
-            "exited with code 1"
-        } else {
-            words
+        const EXITED: &str = "exited with code ";
+        let words = match words.split_once(EXITED) {
+            // To a component of WASI 0.2 there is success and failure.
+            Some((before, code)) if host::as_components() && !self.is_module => {
+                format!("{before}{EXITED}1{}", code.trim_start_matches(|digit: char| digit.is_ascii_digit()))
+            }
+            _ => words.to_owned(),
         };
-        self.says.push(words.to_owned());
+        self.says.push(words);
         self
     }
 

@@ -175,12 +175,13 @@ rows! {
         "failed to call `get-random-bytes`",
     );
 
-    random_bytes_beyond_the_memory => traps(
+    random_bytes_beyond_the_memory => Fault::module(
         &before("(drop (call $random_get (i32.const -100) (i32.const 1000)))").import("random_get", "i32 i32"),
-        "Pointer out of bounds",
-    );
+    )
+    .wrote_lines(&["before"])
+    .says("The guest trapped: Pointer out of bounds");
 
-    a_directory_read_into_nothing => Fault::guest(
+    a_directory_read_into_nothing => Fault::module(
         &Guest::new()
             .import("fd_readdir", "i32 i32 i32 i64 i32")
             .errno_of("(call $fd_readdir (i32.const 3) (i32.const 32768) (i32.const 0) (i64.const -1) (i32.const 8))")
@@ -192,7 +193,8 @@ rows! {
     .says("exited with code 3");
 
     arguments_and_variables_of_many_kilobytes => {
-        let mut fault = Fault::guest(&Guest::new().print_args_and_env().out("end\n").exit(3))
+        // A module: the adapter in a component has room for some kilobytes only.
+        let mut fault = Fault::module(&Guest::new().print_args_and_env().out("end\n").exit(3))
             .option("args", &"argument ".repeat(200))
             .says("exited with code 3");
         for number in 0..300 {
