@@ -8,7 +8,7 @@
 //! pairs it has and JSON doesn't, for which that one writes every map and list to a buffer of its own first.
 //! Here, room for the shortest header is left and filled in afterwards.
 //!
-//! Most lines need less than that: see [`usual`].
+//! Most lines need less than that: see `usual`.
 
 mod usual;
 
