@@ -110,7 +110,8 @@ impl Encoder {
     }
 }
 
-fn push_str(out: &mut Vec<u8>, text: &[u8]) {
+/// Appends a string, whatever its bytes.
+pub(super) fn push_str(out: &mut Vec<u8>, text: &[u8]) {
     // Lines are limited to far below 4 GiB by the option table, keys by common sense.
     let len = u32::try_from(text.len()).expect("a string of a record is below 4 GiB");
     rmp::encode::write_str_len(out, len).expect("writing to a Vec can't fail");

@@ -8,8 +8,9 @@
 //! position is written to memory and read again at each of a line's hundred steps, which took as long as all the
 //! rest.
 
-use rmp::encode::{write_bool, write_f64, write_nil, write_sint, write_str_len, write_uint};
+use rmp::encode::{write_bool, write_f64, write_nil, write_sint, write_uint};
 
+use super::super::encode::push_str;
 use super::{ARRAY, INFALLIBLE, MAP, counted};
 
 /// Not a line for this module.
@@ -119,8 +120,7 @@ fn string<'a>(text: &'a [u8], out: &mut Vec<u8>) -> Rest<'a> {
     let text = expect(text, b'"')?;
     let (plain, rest) = text.split_at(plain_len(text));
     let rest = expect(rest, b'"')?;
-    write_str_len(out, u32::try_from(plain.len()).map_err(|_| Unusual)?).expect(INFALLIBLE);
-    out.extend_from_slice(plain);
+    push_str(out, plain);
     Ok(rest)
 }
 
