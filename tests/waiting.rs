@@ -47,6 +47,19 @@ fn all_that_wait_share_a_thread_and_stop_at_once() {
 }
 
 #[test]
+fn short_runs_wake_nobody_but_their_own_thread() {
+    let mut host = Scene::new().guest(&Guest::new().out("line\n"), &[("interval_sec", "1")]).start();
+    host.wait_for_lines(2);
+    let before = host.waits_of("exec_wasi-epoch");
+    assert!(before > 0, "it waits for guests that take long");
+    host.wait_for_lines(6);
+    let waits = host.waits_of("exec_wasi-epoch") - before;
+    // A few, should the machine be so busy that a run takes longer than a tick.
+    assert!(waits < 20, "woken {waits} times in four runs");
+    host.stop().assert_clean();
+}
+
+#[test]
 fn one_that_fails_is_looked_after_all_the_same() {
     let scene = Scene::new();
     let path = scene.file("guest.wasm", "no program");

@@ -1,4 +1,4 @@
-//! wasmtime's engine, and the ticker that keeps a busy guest interruptible.
+//! wasmtime's engine, and what makes a busy guest interruptible.
 //!
 //! One engine serves all inputs of the process that want the same of what wasmtime fixes per engine: the size
 //! of the stack, whether instructions are counted (option `fuel`), whether functions run beside each other
@@ -8,19 +8,15 @@
 //! own. Fluent Bit re-installs its handlers on every SIGHUP and SIGCONT, after which such an access would
 //! end the agent. So the compiler is told to check explicitly, and no handler is ever installed.
 //!
-//! **Epochs.** Compiled code looks at a counter in every loop and function and gives way when it has
-//! changed. The ticker changes it every [`TICK`], but only while some guest is in the middle of computing:
-//! a guest that sleeps or waits for the engine costs no wake-ups.
+//! **Epochs.** Compiled code looks at a counter in every loop and function and gives way when it has changed.
+//! The [`ticker`](super::ticker) changes it.
 
 use std::future::Future;
 use std::num::NonZeroUsize;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::task::{Context, Poll};
-use std::thread::JoinHandle;
-use std::time::Duration;
 
 use wasmtime::{
     Enabled, Engine, InstanceAllocationStrategy, Linker, ModuleVersionStrategy, PoolingAllocationConfig,
@@ -28,6 +24,7 @@ use wasmtime::{
 };
 
 use super::sandbox::State;
+use super::ticker::Ticker;
 use super::turns::{Place, Share};
 use super::{component as components, p1};
 
@@ -36,11 +33,6 @@ use super::{component as components, p1};
 pub const VERSION: &str =
     concat!("exec-wasi ", env!("CARGO_PKG_VERSION"), ", wasmtime ", env!("EXEC_WASI_WASMTIME_VERSION"));
 
-/// Longest time a computing guest goes on before it looks whether it should stop.
-const TICK: Duration = Duration::from_millis(10);
-/// Ticks without a computing guest after which the ticker sleeps until there is one. Not the first: a
-/// guest that runs every millisecond would wake it every time.
-const LINGER_TICKS: u32 = 100;
 /// Stack for what runs on the guest's stack besides the guest: host functions.
 const HOST_STACK_BYTES: usize = 1 << 20;
 
@@ -97,7 +89,7 @@ impl GuestEngine {
         let made = Arc::new(Self {
             linker: module_linker(&engine)?,
             component_linker: OnceLock::new(),
-            ticker: Ticker::start(engine.clone())?,
+            ticker: ticker(&engine)?,
             engine,
             traits,
         });
@@ -129,6 +121,12 @@ impl GuestEngine {
     pub fn interruptible<F: Future>(&self, guest: F, share: Rc<Share>) -> Interruptible<'_, F> {
         Interruptible { guest: Box::pin(guest), ticker: &self.ticker, share, place: Place::default() }
     }
+}
+
+/// What advances an engine's epoch.
+fn ticker(engine: &Engine) -> std::io::Result<Ticker> {
+    let engine = engine.clone();
+    Ticker::start(move || engine.increment_epoch())
 }
 
 /// The functions core modules may import.
@@ -222,86 +220,9 @@ impl<F: Future> Future for Interruptible<'_, F> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         let Self { guest, ticker, share, place } = &mut *self;
         place.poll(share, context, |context| {
-            ticker.enter();
-            let poll = guest.as_mut().poll(context);
-            ticker.leave();
-            poll
+            let _computing = ticker.computing();
+            guest.as_mut().poll(context)
         })
-    }
-}
-
-/// The thread that advances an engine's epoch.
-struct Ticker {
-    shared: Arc<Ticking>,
-    thread: Option<JoinHandle<()>>,
-}
-
-#[derive(Default)]
-struct Ticking {
-    /// Guests that compute right now. Written by their threads.
-    computing: AtomicUsize,
-    /// The ticker waits to be woken. Written by the ticker.
-    asleep: AtomicBool,
-    /// The ticker shall end. Written once, by its owner.
-    stop: AtomicBool,
-}
-
-impl Ticker {
-    fn start(engine: Engine) -> std::io::Result<Self> {
-        let shared = Arc::new(Ticking::default());
-        let ticking = Arc::clone(&shared);
-        let thread =
-            std::thread::Builder::new().name("exec_wasi-epoch".into()).spawn(move || ticking.run(&engine))?;
-        Ok(Self { shared, thread: Some(thread) })
-    }
-
-    fn enter(&self) {
-        self.shared.computing.fetch_add(1, Ordering::SeqCst);
-        // Either this sees that the ticker sleeps, or the ticker sees that somebody computes.
-        if self.shared.asleep.load(Ordering::SeqCst) {
-            self.unpark();
-        }
-    }
-
-    fn leave(&self) {
-        self.shared.computing.fetch_sub(1, Ordering::SeqCst);
-    }
-
-    fn unpark(&self) {
-        if let Some(thread) = &self.thread {
-            thread.thread().unpark();
-        }
-    }
-}
-
-impl Ticking {
-    fn run(&self, engine: &Engine) {
-        let mut idle_ticks = 0;
-        while !self.stop.load(Ordering::SeqCst) {
-            if idle_ticks < LINGER_TICKS {
-                std::thread::park_timeout(TICK);
-                engine.increment_epoch();
-            } else {
-                self.asleep.store(true, Ordering::SeqCst);
-                if self.computing.load(Ordering::SeqCst) == 0 && !self.stop.load(Ordering::SeqCst) {
-                    std::thread::park();
-                }
-                self.asleep.store(false, Ordering::SeqCst);
-            }
-            let computing = self.computing.load(Ordering::SeqCst) > 0;
-            idle_ticks = if computing { 0 } else { idle_ticks + 1 };
-        }
-    }
-}
-
-impl Drop for Ticker {
-    fn drop(&mut self) {
-        self.shared.stop.store(true, Ordering::SeqCst);
-        self.unpark();
-        if let Some(thread) = self.thread.take() {
-            // It has no way to panic; if it did, it is gone all the same.
-            let _ = thread.join();
-        }
     }
 }
 

@@ -19,6 +19,7 @@ mod signals;
 mod state_dir;
 #[cfg(feature = "compiler")]
 mod tangle;
+mod ticker;
 mod turns;
 mod waiting_room;
 pub mod writable;

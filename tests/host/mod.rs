@@ -274,6 +274,11 @@ pub struct Ended {
     pub took: Duration,
 }
 
+/// What stands behind `key` in a file of `/proc`.
+fn value<'a>(status: &'a str, key: &str) -> Option<&'a str> {
+    status.lines().find_map(|line| line.strip_prefix(key)).map(str::trim)
+}
+
 impl Running {
     pub fn pid(&self) -> i32 {
         i32::try_from(self.child.id()).expect("a process number")
@@ -294,6 +299,14 @@ impl Running {
         let tasks = fs::read_dir(format!("/proc/{}/task", self.pid())).expect("the host runs");
         let names = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("comm")).ok());
         names.map(|name| name.trim().to_owned()).filter(|name| name.starts_with("exec_wasi")).collect()
+    }
+
+    /// How often its threads of this name have waited for something, which is how often they were woken.
+    pub fn waits_of(&self, name: &str) -> u64 {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.pid())).expect("the host runs");
+        let status = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("status")).ok());
+        let named = status.filter(|status| value(status, "Name:") == Some(name));
+        named.filter_map(|status| value(&status, "voluntary_ctxt_switches:")?.parse::<u64>().ok()).sum()
     }
 
     pub fn log(&self) -> String {
