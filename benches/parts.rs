@@ -6,7 +6,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
@@ -100,7 +100,7 @@ mod output {
         let pipe = Pipe::new(usize::MAX, Arc::new(Doorbell::new().expect("a descriptor")));
         bencher.counter(BytesCount::of_slice(&text)).bench_local(|| {
             for block in black_box(&text).chunks(BLOCK_BYTES) {
-                encoder.set_time(SystemTime::now());
+                encoder.set_time(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default());
                 pipe.write(|batch| {
                     lines.push(block, |line| {
                         encoder.record(line, &mut batch.bytes);

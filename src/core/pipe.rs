@@ -75,12 +75,13 @@ pub enum Attention {
 
 #[derive(Debug)]
 struct State {
-    /// What the writer adds to; `None` while the writer has it in hand.
-    open: Option<Batch>,
+    /// What the writer adds to; `None` while the writer has it in hand. Boxed, since it goes from hand to hand
+    /// at each write.
+    open: Option<Box<Batch>>,
     /// Full batches, oldest first.
-    full: VecDeque<Batch>,
+    full: VecDeque<Box<Batch>>,
     /// An emptied batch whose memory is used again.
-    spare: Option<Batch>,
+    spare: Option<Box<Batch>>,
     journal: Journal,
     attention: Attention,
     /// The bell has rung and the reader hasn't come yet.
@@ -112,7 +113,7 @@ impl Pipe {
             limit_bytes,
             unaccepted_bytes: AtomicUsize::new(0),
             state: Mutex::new(State {
-                open: Some(Batch::default()),
+                open: Some(Box::default()),
                 full: VecDeque::new(),
                 spare: None,
                 journal: Journal::default(),
@@ -165,7 +166,8 @@ impl Pipe {
         batch.weight_bytes += added;
 
         let mut state = self.lock();
-        let unaccepted_bytes = self.unaccepted_bytes.fetch_add(added, Ordering::Relaxed) + added;
+        let unaccepted_bytes = self.unaccepted_bytes() + added;
+        self.unaccepted_bytes.store(unaccepted_bytes, Ordering::Relaxed);
         let limit = if batch.ends.is_empty() { BATCH_BYTES } else { PARSED_BATCH_BYTES };
         if batch.bytes.len() >= limit {
             state.full.push_back(batch);
@@ -227,7 +229,7 @@ impl Pipe {
     }
 
     /// The oldest batch, if any.
-    pub fn take_batch(&self) -> Option<Batch> {
+    pub fn take_batch(&self) -> Option<Box<Batch>> {
         let mut state = self.lock();
         if let Some(batch) = state.full.pop_front() {
             return Some(batch);
@@ -240,12 +242,12 @@ impl Pipe {
     }
 
     /// The engine has accepted a batch, or the reader gave it up: its room is free, its memory used again.
-    pub fn done(&self, mut batch: Batch) {
+    pub fn done(&self, mut batch: Box<Batch>) {
         let weight_bytes = batch.weight_bytes;
         batch.clear();
         {
             let mut state = self.lock();
-            self.unaccepted_bytes.fetch_sub(weight_bytes, Ordering::Relaxed);
+            self.unaccepted_bytes.store(self.unaccepted_bytes() - weight_bytes, Ordering::Relaxed);
             if state.spare.is_none() {
                 state.spare = Some(batch);
             }

@@ -342,8 +342,8 @@ impl Input {
 pub struct Parsed {
     map: NonNull<c_void>,
     len: usize,
-    /// The line's own time, where the parser found one.
-    pub time: Option<SystemTime>,
+    /// The line's own time, counted from the beginning of 1970, where the parser found one.
+    pub time: Option<Duration>,
     free: <abi::flb_lib_free_fn as Known>::Function,
 }
 
@@ -374,7 +374,7 @@ impl Parser {
         let seconds = u64::try_from(time.tm.tv_sec).unwrap_or(0);
         let nanos = u32::try_from(time.tm.tv_nsec).unwrap_or(0);
         let since = Duration::new(seconds, nanos.min(999_999_999));
-        Some(Parsed { map, len, time: (!since.is_zero()).then(|| UNIX_EPOCH + since), free: self.free })
+        Some(Parsed { map, len, time: (!since.is_zero()).then_some(since), free: self.free })
     }
 }
 

@@ -67,7 +67,7 @@ pub struct Delivery {
     /// An append is under way on this thread.
     appending: AtomicBool,
     /// What the engine refused, to be offered first.
-    refused: Mutex<Option<Batch>>,
+    refused: Mutex<Option<Box<Batch>>>,
     counters: Arc<Counters>,
     published: Mutex<Option<Published>>,
 }

@@ -15,7 +15,7 @@
 //! its length, or skip it), while strings pass through them byte for byte and are escaped where a format
 //! like JSON asks for it. The host's own inputs do the same.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use super::json;
 
@@ -43,17 +43,17 @@ impl WireFormat {
         self.head().len()
     }
 
-    /// Writes `time` into the record (or only its head) that `record` begins with.
-    pub fn set_time(self, record: &mut [u8], time: SystemTime) {
+    /// Writes a time, counted from the beginning of 1970, into the record (or only its head) that `record`
+    /// begins with.
+    pub fn set_time(self, record: &mut [u8], time: Duration) {
         let at = match self {
             Self::Legacy => 3,
             Self::Metadata => 4,
         };
-        // A clock before 1970 or after 2106 can't be said in this format; those ends are said instead.
-        let since = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-        let seconds = u32::try_from(since.as_secs()).unwrap_or(u32::MAX);
+        // A time after 2106 can't be said in this format; its end is said instead.
+        let seconds = u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
         record[at..at + 4].copy_from_slice(&seconds.to_be_bytes());
-        record[at + 4..at + 8].copy_from_slice(&since.subsec_nanos().to_be_bytes());
+        record[at + 4..at + 8].copy_from_slice(&time.subsec_nanos().to_be_bytes());
     }
 }
 
@@ -90,8 +90,8 @@ impl Encoder {
         Self { wire, format, frame }
     }
 
-    /// The records that follow were written at `time`.
-    pub fn set_time(&mut self, time: SystemTime) {
+    /// The records that follow were written at `time`, counted from the beginning of 1970.
+    pub fn set_time(&mut self, time: Duration) {
         self.wire.set_time(&mut self.frame, time);
     }
 
@@ -125,7 +125,7 @@ mod tests {
 
     fn one(wire: WireFormat, format: Format, line: &[u8]) -> Vec<u8> {
         let mut encoder = Encoder::new(wire, format, "wasi_stdout", None);
-        encoder.set_time(UNIX_EPOCH + Duration::new(0x6566_6768, 0x0102_0304));
+        encoder.set_time(Duration::new(0x6566_6768, 0x0102_0304));
         let mut out = Vec::new();
         encoder.record(line, &mut out);
         out

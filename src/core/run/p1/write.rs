@@ -8,7 +8,11 @@
 //! wasmtime-wasi answers for that descriptor again, and it answers whenever a pointer of the call is not
 //! what it should be.
 
-use wasmtime::{Linker, Result};
+use std::future::{Future, ready};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use wasmtime::{Caller, Linker, Result};
 use wasmtime_wasi::p1::wasi_snapshot_preview1 as general;
 
 use super::memory::{memory_of, parts, place};
@@ -44,27 +48,67 @@ impl Direct {
 
 /// Puts our answer in front of the one that `linker` has.
 pub fn add_to_linker(linker: &mut Linker<State>) -> Result<()> {
-    linker.func_wrap_async(
-        MODULE,
-        "fd_write",
-        |mut caller, (descriptor, buffers, count, written): (i32, i32, i32, i32)| {
-            Box::new(async move {
-                let memory = memory_of(&mut caller)?;
-                let (bytes, state) = memory.data_and_store_mut(&mut caller);
-                if let Some(stream) = state.direct.stream(descriptor)
-                    && let Some(count_at) = place(bytes, written, 4, 4)
-                    && let Some(buffers) = Buffers::from_guest(bytes, buffers, count)
-                {
-                    let total = stream.write(buffers).await?;
-                    bytes[count_at..count_at + 4].copy_from_slice(&total.to_le_bytes());
-                    return Ok(SUCCESS);
-                }
-                let (mut guest, state) = parts(&mut caller)?;
-                general::fd_write(&mut state.wasi, &mut guest, descriptor, buffers, count, written).await
-            })
-        },
-    )?;
+    linker.func_wrap_async(MODULE, "fd_write", |mut caller, arguments: Arguments| {
+        match write_at_once(&mut caller, arguments) {
+            Ok(true) => Box::new(Written),
+            Ok(false) => Box::new(write(caller, arguments)),
+            Err(error) => Box::new(ready(Err(error))),
+        }
+    })?;
     Ok(())
+}
+
+/// The descriptor, the list of buffers, how many they are, and where to put the number of bytes.
+type Arguments = (i32, i32, i32, i32);
+
+/// The answer to a call that is done. It has no size, so that a box of it is no allocation.
+struct Written;
+
+impl Future for Written {
+    type Output = Result<i32>;
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<i32>> {
+        Poll::Ready(Ok(SUCCESS))
+    }
+}
+
+/// What nearly every call is: one that needn't wait. `false` if it isn't, and nothing has happened.
+fn write_at_once(caller: &mut Caller<'_, State>, arguments: Arguments) -> Result<bool> {
+    let memory = memory_of(caller)?;
+    let (bytes, state) = memory.data_and_store_mut(caller);
+    let Some((stream, buffers, count_at)) = direct(bytes, state, arguments) else { return Ok(false) };
+    let total = buffers.total_bytes;
+    let written = stream.write_at_once(buffers, total)?;
+    if written {
+        bytes[count_at..count_at + 4].copy_from_slice(&total.to_le_bytes());
+    }
+    Ok(written)
+}
+
+/// Any call.
+async fn write(mut caller: Caller<'_, State>, arguments: Arguments) -> Result<i32> {
+    let memory = memory_of(&mut caller)?;
+    let (bytes, state) = memory.data_and_store_mut(&mut caller);
+    if let Some((stream, buffers, count_at)) = direct(bytes, state, arguments) {
+        let total = buffers.total_bytes;
+        stream.write(buffers).await?;
+        bytes[count_at..count_at + 4].copy_from_slice(&total.to_le_bytes());
+        return Ok(SUCCESS);
+    }
+    let (mut guest, state) = parts(&mut caller)?;
+    let (descriptor, buffers, count, written) = arguments;
+    general::fd_write(&mut state.wasi, &mut guest, descriptor, buffers, count, written).await
+}
+
+/// The stream, the buffers and the place of their number of bytes; `None` for a call that is wasmtime-wasi's.
+fn direct<'a>(
+    memory: &'a [u8],
+    state: &'a State,
+    (descriptor, buffers, count, written): Arguments,
+) -> Option<(&'a GuestStream, Buffers<'a>, usize)> {
+    let stream = state.direct.stream(descriptor)?;
+    let count_at = place(memory, written, 4, 4)?;
+    Some((stream, Buffers::from_guest(memory, buffers, count)?, count_at))
 }
 
 /// A `ciovec` of WASI 0.1: a pointer and a length, four bytes each.
@@ -75,6 +119,8 @@ const CIOVEC_BYTES: usize = 8;
 struct Buffers<'a> {
     memory: &'a [u8],
     ciovecs: std::slice::ChunksExact<'a, u8>,
+    /// Of all of them, also those that have been taken.
+    total_bytes: u32,
 }
 
 impl<'a> Buffers<'a> {
@@ -89,7 +135,7 @@ impl<'a> Buffers<'a> {
             total = total.checked_add(len)?;
             place(memory, pointer, usize::try_from(len).ok()?, 1)?;
         }
-        Some(Self { memory, ciovecs })
+        Some(Self { memory, ciovecs, total_bytes: total })
     }
 }
 
