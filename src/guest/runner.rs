@@ -234,6 +234,10 @@ impl Tether {
     /// Until the next start, without a thread.
     async fn wait(mut self, mut running: Box<Running>) {
         let seat = self.seat.clone().expect("only who waits long waits here");
+        if let Some(thread) = take_thread(&self.thread) {
+            // To come here was the last thing it did. Its stack is in use until somebody has waited for its end.
+            let _ = thread.join();
+        }
         self.outside = None;
         let thread = tokio::select! {
             biased;
