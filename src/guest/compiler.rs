@@ -8,8 +8,12 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 #[cfg(feature = "compiler")]
 use std::time::Duration;
 
+#[cfg(feature = "compiler")]
+use wasmparser::{Parser, Payload};
 use wasmtime::Engine;
 
+#[cfg(feature = "compiler")]
+use super::free_memory;
 use super::load::Failure;
 use super::native::Image;
 #[cfg(feature = "compiler")]
@@ -84,10 +88,9 @@ pub fn turn(_large: bool) -> InLane {
 /// Compiles a module or component, binary or text; why it can't be, otherwise.
 #[cfg(feature = "compiler")]
 pub fn compile(engine: &Engine, content: &[u8]) -> Result<Image, Failure> {
-    if tangle::is_in(content) {
-        return Err(Failure::NoProgram(
-            "to compile it would take hours: one of its functions has too many variables that change in too many nested loops".into(),
-        ));
+    // To say what is wrong with what can't be read is the compiler's affair.
+    if let Ok(binary) = wat::parse_bytes(content) {
+        may_be_compiled(&binary)?;
     }
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     // wasmtime compiles functions in parallel on the pool it finds itself in. Its own global one would
@@ -99,6 +102,42 @@ pub fn compile(engine: &Engine, content: &[u8]) -> Result<Image, Failure> {
         .map_err(|error| Failure::Passing(format!("no threads to compile it: {error}")))?;
     pool.install(|| Image::compiled(engine, content))
         .map_err(|error| Failure::NoProgram(format!("it is not valid WebAssembly: {}", causes(&error))))
+}
+
+/// Memory the compiler takes for each byte of a program's functions. It was 54 to 81 for programs of one to twenty
+/// megabytes; this is less, so that only what can't end well is refused.
+#[cfg(feature = "compiler")]
+const MEMORY_BYTES_PER_CODE_BYTE: u64 = 40;
+
+/// Why a program, in binary form, must not be given to the compiler: it would cost the host's life, or take for ever.
+#[cfg(feature = "compiler")]
+fn may_be_compiled(binary: &[u8]) -> Result<(), Failure> {
+    if tangle::is_in(binary) {
+        return Err(Failure::NoProgram(
+            "to compile it would take hours: one of its functions has too many variables that change in too many nested loops".into(),
+        ));
+    }
+    let needed = code_bytes(binary) * MEMORY_BYTES_PER_CODE_BYTE;
+    match free_memory::bytes() {
+        Some(free) if free < needed => Err(Failure::Passing(format!(
+            "to compile it takes {} MB of memory or more, and this process can get {} MB: compile it with `exec-wasi compile` where there is more, and set option precompiled",
+            needed / 1_000_000,
+            free / 1_000_000
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// How large its functions are together.
+#[cfg(feature = "compiler")]
+fn code_bytes(binary: &[u8]) -> u64 {
+    let payloads = Parser::new(0).parse_all(binary).map_while(Result::ok);
+    payloads
+        .map(|payload| match payload {
+            Payload::CodeSectionStart { size, .. } => u64::from(size),
+            _ => 0,
+        })
+        .sum()
 }
 
 /// What a build without a compiler says.

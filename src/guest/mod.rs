@@ -7,6 +7,8 @@ mod cache;
 mod compiler;
 mod component;
 mod engine;
+#[cfg(feature = "compiler")]
+mod free_memory;
 mod load;
 #[allow(unsafe_code, reason = "native code is loaded, and only here")]
 mod native;

@@ -28,6 +28,34 @@ fn large_module() -> Vec<u8> {
     wat::parse_str(text).expect("a module")
 }
 
+/// A module of so many functions of a million bytes that do nothing, in binary form.
+fn of_functions(count: u32) -> Vec<u8> {
+    fn section(id: u8, content: &[u8]) -> Vec<u8> {
+        [&[id], &leb(content.len())[..], content].concat()
+    }
+    fn leb(mut number: usize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        while number > 0x7f {
+            bytes.push(number as u8 | 0x80);
+            number >>= 7;
+        }
+        bytes.push(number as u8);
+        bytes
+    }
+    const BODY_BYTES: usize = 1_000_000;
+    let count = count as usize;
+    // No locals, and nothing but `nop` before the `end`.
+    let body = [&leb(BODY_BYTES)[..], &[0], &vec![1; BODY_BYTES - 2], &[0x0b]].concat();
+    [
+        b"\0asm\x01\0\0\0".to_vec(),
+        section(1, &[1, 0x60, 0, 0]),
+        section(3, &[leb(count), vec![0; count]].concat()),
+        section(7, b"\x01\x06_start\0\0"),
+        section(10, &[leb(count), body.repeat(count)].concat()),
+    ]
+    .concat()
+}
+
 /// Bytes that look like chance and are the same each time.
 fn noise(seed: u64, len: usize) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
@@ -131,6 +159,14 @@ rows! {
         let file = fs::File::options().write(true).open(&path).expect("a file");
         file.set_len(1 << 40).expect("a sparse file");
         fault.input_at(path).says_of(1, "Can't run wasi_path", "larger than")
+    };
+
+    // The compiler would take what the host may not have, which would be the host's end.
+    a_program_that_takes_more_memory_to_compile_than_there_is => {
+        Fault::program("guest.wasm", of_functions(40))
+            .host_limit("-v 1500000")
+            .says_of(1, "Can't run wasi_path", "to compile it takes 1600 MB of memory or more, and this process can get")
+            .says("compile it with `exec-wasi compile` where there is more, and set option precompiled")
     };
 
     cut_off_at_every_kilobyte => {
