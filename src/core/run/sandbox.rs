@@ -9,7 +9,7 @@
 
 use std::path::Path;
 
-use wasmtime::Memory;
+use wasmtime::{Memory, WasmBacktrace};
 use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 
@@ -32,6 +32,8 @@ pub struct State {
     pub files: OpenFiles,
     /// The guest's memory, once it was looked up.
     pub memory: Option<Memory>,
+    /// The backtrace of a guest that isn't running, for an end that needs none.
+    pub no_backtrace: Option<WasmBacktrace>,
 }
 
 impl State {
@@ -46,6 +48,7 @@ impl State {
             direct: Direct::new(streams.stdout.clone(), streams.stderr.clone()),
             files,
             memory: None,
+            no_backtrace: None,
         })
     }
 }

@@ -194,7 +194,7 @@ impl GuestStream {
     ) -> Result<bool, OutputLimitReached> {
         let may = total as usize <= BLOCK_BYTES && self.has_room();
         if may {
-            self.take(buffers)?;
+            self.take_block(&mut Buffers::new(buffers))?;
         }
         Ok(may)
     }
@@ -207,13 +207,21 @@ impl GuestStream {
         &self,
         buffers: impl IntoIterator<Item = &'a [u8]>,
     ) -> Result<(), OutputLimitReached> {
-        let mut buffers = Buffers { rest: &[], following: buffers.into_iter() };
+        let mut buffers = Buffers::new(buffers);
         while buffers.have_more() {
             self.room().await;
-            let mut room = BLOCK_BYTES;
-            self.take(std::iter::from_fn(|| buffers.next_block(&mut room)))?;
+            self.take_block(&mut buffers)?;
         }
         Ok(())
+    }
+
+    /// Takes as much as goes into the pipe at a time.
+    fn take_block<'a>(
+        &self,
+        buffers: &mut Buffers<'a, impl Iterator<Item = &'a [u8]>>,
+    ) -> Result<(), OutputLimitReached> {
+        let mut room = BLOCK_BYTES;
+        self.take(std::iter::from_fn(|| buffers.next_block(&mut room)))
     }
 
     /// Takes blocks the guest has written, without waiting.
@@ -261,6 +269,10 @@ struct Buffers<'a, I> {
 }
 
 impl<'a, I: Iterator<Item = &'a [u8]>> Buffers<'a, I> {
+    fn new(buffers: impl IntoIterator<IntoIter = I>) -> Self {
+        Self { rest: &[], following: buffers.into_iter() }
+    }
+
     fn have_more(&mut self) -> bool {
         while self.rest.is_empty() {
             match self.following.next() {

@@ -12,7 +12,7 @@ mod memory;
 mod sleep;
 mod write;
 
-use wasmtime::{Engine, InstancePre, Linker, Store};
+use wasmtime::{Engine, InstancePre, Linker, Store, WasmBacktrace};
 
 pub use files::OpenFiles;
 pub use write::Direct;
@@ -49,6 +49,7 @@ pub async fn run(engine: &Engine, module: &InstancePre<State>, config: &Config, 
     let mut store = Store::new(engine, state);
     store.limiter(|state| &mut state.limits);
     bound(&mut store, config);
+    store.data_mut().no_backtrace = Some(WasmBacktrace::capture(&store));
     let instance = match module.instantiate_async(&mut store).await {
         Ok(instance) => instance,
         Err(error) => return Outcome::of_failed_start(&error, &store.data().limits, config),
