@@ -9,7 +9,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 #[cfg(feature = "compiler")]
-use wasmparser::{Parser, Payload};
+use wasmparser::{BinaryReaderError, Parser, Payload};
 use wasmtime::Engine;
 
 #[cfg(feature = "compiler")]
@@ -88,9 +88,10 @@ pub fn turn(_large: bool) -> InLane {
 /// Compiles a module or component, binary or text; why it can't be, otherwise.
 #[cfg(feature = "compiler")]
 pub fn compile(engine: &Engine, content: &[u8]) -> Result<Image, Failure> {
-    // To say what is wrong with what can't be read is the compiler's affair.
-    if let Ok(binary) = wat::parse_bytes(content) {
-        may_be_compiled(&binary)?;
+    if wat::parse_bytes(content).is_ok_and(|binary| tangle::is_in(&binary)) {
+        return Err(Failure::NoProgram(
+            "to compile it would take hours: one of its functions has too many variables that change in too many nested loops".into(),
+        ));
     }
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     // wasmtime compiles functions in parallel on the pool it finds itself in. Its own global one would
@@ -105,39 +106,46 @@ pub fn compile(engine: &Engine, content: &[u8]) -> Result<Image, Failure> {
 }
 
 /// Memory the compiler takes for each byte of a program's functions. It was 54 to 81 for programs of one to twenty
-/// megabytes; this is less, so that only what can't end well is refused.
+/// megabytes; this is less, since to refuse what would just have fitted is no better.
 #[cfg(feature = "compiler")]
 const MEMORY_BYTES_PER_CODE_BYTE: u64 = 40;
 
-/// Why a program, in binary form, must not be given to the compiler: it would cost the host's life, or take for ever.
+/// Whether this process can get the memory that it takes to compile a program. It would be killed otherwise, and again
+/// at each start.
 #[cfg(feature = "compiler")]
-fn may_be_compiled(binary: &[u8]) -> Result<(), Failure> {
-    if tangle::is_in(binary) {
-        return Err(Failure::NoProgram(
-            "to compile it would take hours: one of its functions has too many variables that change in too many nested loops".into(),
-        ));
+pub fn check_memory_for(content: &[u8]) -> Result<(), Failure> {
+    // To say what is wrong with what can't be read is the compiler's affair.
+    let Ok(code_bytes) = wat::parse_bytes(content).map(|binary| code_bytes(&binary).unwrap_or(0)) else {
+        return Ok(());
+    };
+    let needed = code_bytes.saturating_mul(MEMORY_BYTES_PER_CODE_BYTE);
+    if free_memory::bytes().is_none_or(|free| needed <= free) {
+        return Ok(());
     }
-    let needed = code_bytes(binary) * MEMORY_BYTES_PER_CODE_BYTE;
-    match free_memory::bytes() {
-        Some(free) if free < needed => Err(Failure::Passing(format!(
-            "to compile it takes {} MB of memory or more, and this process can get {} MB: compile it with `exec-wasi compile` where there is more, and set option precompiled",
-            needed / 1_000_000,
-            free / 1_000_000
-        ))),
-        _ => Ok(()),
-    }
+    // Without the figure of what is free, which is another one each time: the same failure is told once.
+    Err(Failure::Passing(format!(
+        "to compile it takes at least {} MB of memory, more than this process can get (the machine, its control group, ulimit -v): compile it with `exec-wasi compile` where there is more, and set option precompiled",
+        needed / 1_000_000
+    )))
 }
 
-/// How large its functions are together.
+/// How large a program's functions are together, in its binary form.
 #[cfg(feature = "compiler")]
-fn code_bytes(binary: &[u8]) -> u64 {
-    let payloads = Parser::new(0).parse_all(binary).map_while(Result::ok);
-    payloads
-        .map(|payload| match payload {
-            Payload::CodeSectionStart { size, .. } => u64::from(size),
-            _ => 0,
-        })
-        .sum()
+fn code_bytes(binary: &[u8]) -> Result<u64, BinaryReaderError> {
+    let mut bytes = 0;
+    // To the end, since what a section says of its size is only true if that is there.
+    for payload in Parser::new(0).parse_all(binary) {
+        if let Payload::CodeSectionStart { size, .. } = payload? {
+            bytes += u64::from(size);
+        }
+    }
+    Ok(bytes)
+}
+
+/// A build without a compiler takes no memory for it.
+#[cfg(not(feature = "compiler"))]
+pub fn check_memory_for(_content: &[u8]) -> Result<(), Failure> {
+    Ok(())
 }
 
 /// What a build without a compiler says.

@@ -104,6 +104,7 @@ impl Load {
         }
         let content = self.content()?;
         recognise(&content).map_err(Failure::NoProgram)?;
+        compiler::check_memory_for(&content)?;
         if self.is_large() && cfg!(feature = "compiler") {
             self.tell(Event::Compiling { program: self.name(), size_bytes: content.len() });
         }

@@ -235,7 +235,8 @@ impl Tether {
     async fn wait(mut self, mut running: Box<Running>) {
         let seat = self.seat.clone().expect("only who waits long waits here");
         if let Some(thread) = take_thread(&self.thread) {
-            // To come here was the last thing it did. Its stack is in use until somebody has waited for its end.
+            // To come here was the last thing it did. Its stack is in use until somebody has waited for its end,
+            // which takes a moment even where processors are scarce.
             let _ = thread.join();
         }
         self.outside = None;
@@ -417,7 +418,7 @@ impl Running {
     async fn thread_for_next_start(&mut self, seat: &Seat) -> (NewThread, Outside) {
         if let Some(start) = self.schedule.next_start() {
             if start.saturating_duration_since(Instant::now()) >= VERY_FAR {
-                // Its thread is gone by then.
+                // By then, what others needed that were due at the same time is free as well.
                 tokio::time::sleep(LONG_WAIT).await;
                 release_freed_memory();
             }

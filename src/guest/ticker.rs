@@ -32,7 +32,8 @@ pub struct Ticker {
 }
 
 struct Shared {
-    /// Guests that compute right now. The timer is set under the lock, so that it goes if they are any.
+    /// Guests that compute right now. The timer is set and stopped under the lock, so it runs exactly while this
+    /// is above zero.
     computing: Mutex<usize>,
     /// Goes off every tick.
     timer: OwnedFd,

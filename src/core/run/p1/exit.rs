@@ -13,8 +13,8 @@ use crate::run::sandbox::State;
 pub fn add_to_linker(linker: &mut Linker<State>) -> Result<()> {
     linker.func_wrap(MODULE, "proc_exit", |mut caller: Caller<'_, State>, code: i32| -> Result<()> {
         let exit = Error::from(I32Exit(code));
-        // Else it would be given the guest's backtrace, with names and lines, and nobody asks where a program has
-        // ended as it should.
+        // wasmtime takes the guest's backtrace, with names and lines, for an error that has none yet; and nobody
+        // asks where a program has ended as it should.
         Err(match caller.data_mut().no_backtrace.take() {
             Some(nothing) => exit.context(nothing),
             None => exit,
