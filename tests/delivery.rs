@@ -102,9 +102,7 @@ fn a_guest_waits_when_the_pipe_is_full() {
     let mut host = Scene::new().guest(&guest, &options).after(&["-f", "20"]).start();
     host.wait_for_log("pausing exec_wasi.0");
     std::thread::sleep(Duration::from_secs(2));
-    let status = std::fs::read_to_string(format!("/proc/{}/status", host.pid())).unwrap();
-    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    let kilobytes: u64 = resident.trim().trim_end_matches(" kB").parse().unwrap();
+    let kilobytes = host.memory_kilobytes("VmRSS:");
     assert!(kilobytes < 120_000, "{kilobytes} kB resident");
     host.stop().assert_clean();
 }

@@ -88,7 +88,10 @@ pub fn turn(_large: bool) -> InLane {
 /// Compiles a module or component, binary or text; why it can't be, otherwise.
 #[cfg(feature = "compiler")]
 pub fn compile(engine: &Engine, content: &[u8]) -> Result<Image, Failure> {
-    if wat::parse_bytes(content).is_ok_and(|binary| tangle::is_in(&binary)) {
+    // To say what is wrong with text that can't be read is the compiler's affair.
+    let binary = wat::parse_bytes(content);
+    let content = binary.as_deref().unwrap_or(content);
+    if tangle::is_in(content) {
         return Err(Failure::NoProgram(
             "to compile it would take hours: one of its functions has too many variables that change in too many nested loops".into(),
         ));

@@ -74,6 +74,7 @@ mod tests {
         assert!(!is_in_text(&module(1000, 400, 20)));
         assert!(is_in_text(&module(1000, 600, 1)));
         assert!(is_in_text(&format!("(component (core {})", &module(1000, 600, 1)[1..])));
+        assert!(!is_in(b"(module"));
         assert!(!is_in(b"\0asm\x01\0\0\0\x0a\x05"));
     }
 }

@@ -243,7 +243,7 @@ impl Fault {
     /// The host's memory never was more than this.
     pub fn leaves_memory_below(self, kilobytes: u64) -> Self {
         self.meanwhile_at_end(move |host| {
-            let most = host_memory(host, "VmHWM:");
+            let most = host.memory_kilobytes("VmHWM:");
             assert!(most < kilobytes, "{most} kB");
         })
     }
@@ -447,13 +447,6 @@ pub fn rows_of_bytes(count: usize, len: usize, byte: u8) -> Wrote {
 pub fn number_behind(log: &str, before: &str, after: &str) -> u64 {
     let numbers = log.split(before).skip(1).filter_map(|rest| rest.split_once(after)?.0.parse::<u64>().ok());
     numbers.sum()
-}
-
-/// Kilobytes of the host's memory: `VmRSS:` now, `VmHWM:` at most so far.
-pub fn host_memory(host: &Running, which: &str) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", host.pid())).expect("it runs");
-    let line = status.lines().find_map(|line| line.strip_prefix(which)).expect("its memory");
-    line.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
 /// Whether a threaded input of this host delivers everything (see the README).

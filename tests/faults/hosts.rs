@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::fault::{Fault, Wrote, host_memory, wait};
+use crate::fault::{Fault, Wrote, wait};
 use crate::host::{self, Guest, Running};
 
 const TERM: i32 = 15;
@@ -264,7 +264,7 @@ rows_also_threaded! {
         .meanwhile(|host| {
             host.wait_for_log("exec_wasi.1 paused (mem buf overlimit");
             pause(2000);
-            let resident = host_memory(host, "VmRSS:");
+            let resident = host.memory_kilobytes("VmRSS:");
             assert!(resident < 150_000, "{resident} kB");
         })
         .neighbour_may_be_silent()

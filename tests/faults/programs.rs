@@ -29,7 +29,7 @@ fn large_module() -> Vec<u8> {
 }
 
 /// A module of so many functions of a million bytes that do nothing, in binary form.
-fn of_functions(count: u32) -> Vec<u8> {
+fn of_functions(count: usize) -> Vec<u8> {
     fn section(id: u8, content: &[u8]) -> Vec<u8> {
         [&[id], &leb(content.len())[..], content].concat()
     }
@@ -43,7 +43,6 @@ fn of_functions(count: u32) -> Vec<u8> {
         bytes
     }
     const BODY_BYTES: usize = 1_000_000;
-    let count = count as usize;
     // No locals, and nothing but `nop` before the `end`.
     let body = [&leb(BODY_BYTES)[..], &[0], &vec![1; BODY_BYTES - 2], &[0x0b]].concat();
     [

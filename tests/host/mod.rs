@@ -301,6 +301,13 @@ impl Running {
         names.map(|name| name.trim().to_owned()).filter(|name| name.starts_with("exec_wasi")).collect()
     }
 
+    /// Kilobytes of its memory: `VmRSS:` now, `VmHWM:` at most so far.
+    pub fn memory_kilobytes(&self, which: &str) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("it runs");
+        let memory = value(&status, which).expect("its memory");
+        memory.trim_end_matches(" kB").parse().expect("a number")
+    }
+
     /// How often its threads of this name have waited for something, which is how often they were woken.
     pub fn waits_of(&self, name: &str) -> u64 {
         let tasks = fs::read_dir(format!("/proc/{}/task", self.pid())).expect("the host runs");

@@ -10,7 +10,7 @@
 
 use rmp::encode::{write_bool, write_f64, write_nil, write_sint, write_uint};
 
-use super::super::encode::push_str;
+use super::super::encode::{SHORT_STRING, push_str};
 use super::{ARRAY, INFALLIBLE, MAP, counted};
 
 /// Not a line for this module.
@@ -23,8 +23,6 @@ type Rest<'a> = Result<&'a [u8], Unusual>;
 const MAX_DEPTH: usize = 32;
 /// A number of so many digits is exact in a double, and in an integer of 64 bits with a sign.
 const SAFE_DIGITS: usize = 15;
-/// The header of a string of less than 32 bytes, without its length.
-const SHORT_STRING: u8 = 0xa0;
 /// A string that ends within so many times eight bytes is short.
 const SHORT_WORDS: usize = 3;
 /// Powers of ten, exact as well.
