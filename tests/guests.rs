@@ -210,6 +210,18 @@ fn a_guest_runs_at_its_interval_and_never_twice_at_a_time() {
 }
 
 #[test]
+fn starts_a_millisecond_apart_are_not_missed() {
+    let options = [("interval_sec", "0"), ("interval_nsec", "1000000")];
+    let mut host = Scene::new().guest(&Guest::new().out("run\n"), &options).start();
+    // A busy machine misses some, but hardly at any time.
+    host.wait_until("fifty starts in a row", |host| {
+        let records = host.records();
+        records.windows(50).any(|window| window[49].time - window[0].time < 0.060)
+    });
+    host.stop().assert_clean();
+}
+
+#[test]
 fn a_file_that_changes_is_picked_up_and_one_that_breaks_is_said_once_and_heals() {
     let scene = Scene::new();
     let program = scene.file("guest.wat", Guest::new().out("old\n").wat());

@@ -11,6 +11,8 @@ use std::time::Duration;
 #[cfg(feature = "compiler")]
 use wasmparser::{BinaryReaderError, Parser, Payload};
 use wasmtime::Engine;
+#[cfg(feature = "compiler")]
+use wasmtime::InstanceAllocationStrategy;
 
 #[cfg(feature = "compiler")]
 use super::free_memory;
@@ -96,16 +98,37 @@ pub fn compile(engine: &Engine, content: &[u8]) -> Result<Image, Failure> {
             "to compile it would take hours: one of its functions has too many variables that change in too many nested loops".into(),
         ));
     }
+    let image = if content.len() < ALONE_BYTES {
+        Image::compiled(&alone(engine)?, content)
+    } else {
+        pool()?.install(|| Image::compiled(engine, content))
+    };
+    image.map_err(|error| Failure::NoProgram(format!("it is not valid WebAssembly: {}", causes(&error))))
+}
+
+/// A program smaller than this is compiled by the thread that loads it: it takes milliseconds, and threads with
+/// what the allocator has for each take some as well.
+#[cfg(feature = "compiler")]
+const ALONE_BYTES: usize = 32 << 10;
+
+/// An engine that makes the same code as `engine`, on one thread, and has no place to run it.
+#[cfg(feature = "compiler")]
+fn alone(engine: &Engine) -> Result<Engine, Failure> {
+    let mut config = engine.config().clone();
+    config.parallel_compilation(false).allocation_strategy(InstanceAllocationStrategy::OnDemand);
+    Engine::new(&config).map_err(|error| Failure::Passing(format!("no compiler for it: {}", causes(&error))))
+}
+
+/// Threads for a compilation. wasmtime compiles functions in parallel on the pool it finds itself in. Its own global
+/// one would keep a thread per core inside the agent for ever; this one ends with it.
+#[cfg(feature = "compiler")]
+fn pool() -> Result<rayon::ThreadPool, Failure> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    // wasmtime compiles functions in parallel on the pool it finds itself in. Its own global one would
-    // keep a thread per core inside the agent for ever; this one ends here.
-    let pool = rayon::ThreadPoolBuilder::new()
+    rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
         .thread_name(|number| format!("exec_wasi-comp{number}"))
         .build()
-        .map_err(|error| Failure::Passing(format!("no threads to compile it: {error}")))?;
-    pool.install(|| Image::compiled(engine, content))
-        .map_err(|error| Failure::NoProgram(format!("it is not valid WebAssembly: {}", causes(&error))))
+        .map_err(|error| Failure::Passing(format!("no threads to compile it: {error}")))
 }
 
 /// Memory the compiler takes for each byte of a program's functions. It was 54 to 81 for programs of one to twenty

@@ -2,7 +2,8 @@
 //!
 //! One engine serves all inputs of the process that want the same of what wasmtime fixes per engine: the size
 //! of the stack, whether instructions are counted (option `fuel`), whether functions run beside each other
-//! (components of WASI 0.3), and how much memory is kept from one run to the next.
+//! (components of WASI 0.3), and how much memory is kept from one run to the next. Each takes a [`Berth`] on it;
+//! when all are taken, there is a further engine.
 //!
 //! **Traps without signals.** wasmtime usually catches a guest's bad access with a signal handler of its
 //! own. Fluent Bit re-installs its handlers on every SIGHUP and SIGCONT, after which such an access would
@@ -13,8 +14,10 @@
 
 use std::future::Future;
 use std::num::NonZeroUsize;
+use std::ops::Deref;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::task::{Context, Poll};
 
@@ -46,6 +49,29 @@ pub struct GuestEngine {
     component_linker: OnceLock<component::Linker<components::State>>,
     traits: Traits,
     ticker: Ticker,
+    /// How many have a berth.
+    taken: AtomicUsize,
+}
+
+/// An input's right to run a guest on an engine, one at a time: the engine's pool has a place for each.
+#[derive(Clone)]
+pub struct Berth(Arc<Held>);
+
+/// Given up when its last clone is dropped.
+struct Held(Arc<GuestEngine>);
+
+impl Deref for Berth {
+    type Target = Arc<GuestEngine>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0.0
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.taken.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// What wasmtime fixes per engine and inputs may want differently.
@@ -72,37 +98,49 @@ impl Default for Traits {
 static ENGINES: Mutex<Vec<Weak<GuestEngine>>> = Mutex::new(Vec::new());
 
 impl GuestEngine {
-    /// The process's engine for guests of this kind; made when first asked for, and gone when the last
-    /// input that uses it is.
+    /// A berth on one of the process's engines for guests of this kind. An engine is made when there is no berth
+    /// on another, and gone when the last input that uses it is.
     ///
     /// # Errors
     /// When wasmtime refuses the settings on this machine, or no thread can be started.
-    pub fn shared(traits: Traits) -> wasmtime::Result<Arc<Self>> {
+    pub fn berth(traits: Traits) -> wasmtime::Result<Berth> {
         // Only pushes and removals happen under the lock.
         let mut engines = ENGINES.lock().unwrap_or_else(PoisonError::into_inner);
         engines.retain(|engine| engine.strong_count() > 0);
-        let known = engines.iter().filter_map(Weak::upgrade).find(|known| known.traits == traits);
-        if let Some(known) = known {
-            return Ok(known);
-        }
+        let mut known = engines.iter().filter_map(Weak::upgrade);
+        // They are only taken under this lock.
+        let is_free = |known: &GuestEngine| known.taken.load(Ordering::Relaxed) < BERTHS;
+        let free = known.find(|known| known.traits == traits && is_free(known));
+        let engine = match free {
+            Some(engine) => engine,
+            None => {
+                let made = Arc::new(Self::new(traits)?);
+                engines.push(Arc::downgrade(&made));
+                made
+            }
+        };
+        engine.taken.fetch_add(1, Ordering::Relaxed);
+        Ok(Berth(Arc::new(Held(engine))))
+    }
+
+    fn new(traits: Traits) -> wasmtime::Result<Self> {
         let engine = engine(traits)?;
-        let made = Arc::new(Self {
+        Ok(Self {
             linker: module_linker(&engine)?,
             component_linker: OnceLock::new(),
             ticker: ticker(&engine)?,
+            taken: AtomicUsize::new(0),
             engine,
             traits,
-        });
-        engines.push(Arc::downgrade(&made));
-        Ok(made)
+        })
     }
 
-    /// The engine that differs from this one only in that its guests may be of WASI 0.3.
+    /// A berth on an engine that differs from this one only in that its guests may be of WASI 0.3.
     ///
     /// # Errors
-    /// As for [`shared`](Self::shared).
-    pub fn concurrent(&self) -> wasmtime::Result<Arc<Self>> {
-        Self::shared(Traits { concurrent: true, ..self.traits })
+    /// As for [`berth`](Self::berth).
+    pub fn concurrent(&self) -> wasmtime::Result<Berth> {
+        Self::berth(Traits { concurrent: true, ..self.traits })
     }
 
     /// The functions components may import.
@@ -140,8 +178,15 @@ fn module_linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     Ok(linker)
 }
 
-/// Guests that may run at a time with memory from the pool.
-const POOL_SLOTS: u32 = 1000;
+/// Inputs that share an engine. Each place in its pool costs two system calls, for a stack and the page that
+/// guards it, and as many again when the engine goes; of a thousand that is four milliseconds.
+const BERTHS: usize = 128;
+/// Places in the pool: a guest needs one of most kinds, and a component some instances more. One of WASI 0.3
+/// may have functions that run beside each other on stacks of their own.
+const STACKS: u32 = 128;
+const STACKS_OF_CONCURRENT: u32 = 1000;
+const MEMORIES: u32 = 256;
+const INSTANCES: u32 = 1000;
 /// Memories, and tables, of one module: programs have one, proposals allow a few more.
 const MAX_PER_MODULE: u32 = 16;
 /// Bytes of a guest's memory that stay with their slot when a run has ended: enough for a small program's next
@@ -161,11 +206,11 @@ const GROWTH_BYTES: u64 = 1 << 20;
 fn engine(traits: Traits) -> wasmtime::Result<Engine> {
     let mut config = settings(traits)?;
     let mut pool = PoolingAllocationConfig::new();
-    pool.total_stacks(POOL_SLOTS)
-        .total_memories(POOL_SLOTS)
-        .total_tables(POOL_SLOTS)
-        .total_core_instances(POOL_SLOTS)
-        .total_component_instances(POOL_SLOTS)
+    pool.total_stacks(if traits.concurrent { STACKS_OF_CONCURRENT } else { STACKS })
+        .total_memories(MEMORIES)
+        .total_tables(MEMORIES)
+        .total_core_instances(INSTANCES)
+        .total_component_instances(INSTANCES)
         .max_memories_per_module(MAX_PER_MODULE)
         .max_tables_per_module(MAX_PER_MODULE)
         .max_memory_size(4 << 30)
@@ -233,8 +278,8 @@ mod tests {
     #[test]
     fn inputs_of_the_same_kind_share_an_engine() {
         let plain = Traits::default();
-        let one = GuestEngine::shared(plain).unwrap();
-        let two = GuestEngine::shared(plain).unwrap();
+        let one = GuestEngine::berth(plain).unwrap();
+        let two = GuestEngine::berth(plain).unwrap();
         assert!(Arc::ptr_eq(&one, &two));
         for other in [
             Traits { stack_bytes: 2_000_000, ..plain },
@@ -242,7 +287,22 @@ mod tests {
             Traits { concurrent: true, ..plain },
             Traits { runs_often: true, ..plain },
         ] {
-            assert!(!Arc::ptr_eq(&one, &GuestEngine::shared(other).unwrap()));
+            assert!(!Arc::ptr_eq(&one, &GuestEngine::berth(other).unwrap()));
         }
+    }
+
+    #[test]
+    fn there_is_an_engine_for_so_many_inputs_and_a_free_berth_is_taken_first() {
+        // Of a kind that no other test has.
+        let traits = Traits { stack_bytes: 1_234_567, ..Traits::default() };
+        let mut first: Vec<_> = (0..BERTHS).map(|_| GuestEngine::berth(traits).unwrap()).collect();
+        // An input has more than one hold on its berth.
+        let clones = first.clone();
+        assert!(first.iter().all(|berth| Arc::ptr_eq(berth, &first[0])));
+        let further = GuestEngine::berth(traits).unwrap();
+        assert!(!Arc::ptr_eq(&further, &first[0]));
+        first.pop();
+        drop(clones);
+        assert!(Arc::ptr_eq(&GuestEngine::berth(traits).unwrap(), &first[0]));
     }
 }

@@ -251,7 +251,7 @@ mod tests {
 
     #[test]
     fn what_can_not_run_is_refused_with_the_reason() {
-        let engine = GuestEngine::shared(Traits::default()).unwrap();
+        let engine = GuestEngine::berth(Traits::default()).unwrap();
         let built = |content: &[u8]| {
             let image = compiler::compile(&engine.engine, content).map_err(|failure| failure.to_string())?;
             ready(&engine, &image.load(&engine.engine).unwrap())

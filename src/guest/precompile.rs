@@ -33,7 +33,7 @@ fn code_of(input: &Path, counts_fuel: bool) -> Result<Vec<u8>, String> {
     recognise(&content)?;
     let concurrent = is_concurrent(&content);
     let traits = Traits { counts_fuel, concurrent, ..Traits::default() };
-    let engine = GuestEngine::shared(traits).map_err(|error| causes(&error))?;
+    let engine = GuestEngine::berth(traits).map_err(|error| causes(&error))?;
     let image = compiler::compile(&engine.engine, &content).map_err(|failure| failure.to_string())?;
     // What would be refused when it is to run is better refused now.
     let code = image.load(&engine.engine).map_err(|error| causes(&error))?;

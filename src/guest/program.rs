@@ -21,7 +21,7 @@ use wasmtime::InstancePre;
 
 use super::cache::{Digest, InputCache};
 use super::component::{Command, RUN_OF_P3, is_concurrent};
-use super::engine::GuestEngine;
+use super::engine::{Berth, GuestEngine};
 use super::load::{Failure, Load, is_large, recognise};
 use super::native::Trust;
 use super::outcome::causes;
@@ -171,7 +171,7 @@ pub struct ProgramFile {
     /// The file as it was last looked at; `None` if it wasn't there.
     seen: Option<Stamp>,
     /// The file as it was last read, what it held, and the engine for that.
-    last: Option<(Scan, Arc<GuestEngine>, Arc<Slot>)>,
+    last: Option<(Scan, Berth, Arc<Slot>)>,
 }
 
 impl ProgramFile {
@@ -190,11 +190,7 @@ impl ProgramFile {
     ///
     /// # Errors
     /// When the file can't be read, or holds no program that can run here.
-    pub async fn current(
-        &mut self,
-        engine: &Arc<GuestEngine>,
-        pipe: &Arc<Pipe>,
-    ) -> Result<Arc<Program>, LoadError> {
+    pub async fn current(&mut self, engine: &Berth, pipe: &Arc<Pipe>) -> Result<Arc<Program>, LoadError> {
         let (scan, engine, slot) = match self.refresh(engine) {
             Ok(found) => found,
             Err(error) => return Err(self.error(&error.to_string())),
@@ -234,7 +230,7 @@ impl ProgramFile {
     }
 
     /// What the file holds now, the engine for that, and its slot.
-    fn refresh(&mut self, engine: &Arc<GuestEngine>) -> io::Result<(Scan, Arc<GuestEngine>, Arc<Slot>)> {
+    fn refresh(&mut self, engine: &Berth) -> io::Result<(Scan, Berth, Arc<Slot>)> {
         let stamp = self.look();
         self.seen = stamp.as_ref().ok().copied();
         let stamp = stamp?;
@@ -247,7 +243,7 @@ impl ProgramFile {
         let engine = if scan.concurrent {
             engine.concurrent().map_err(|error| io::Error::other(causes(&error)))?
         } else {
-            Arc::clone(engine)
+            engine.clone()
         };
         let slot = slot_for(&scan.digest, &engine, self.trust.is_some());
         Ok(self.last.insert((scan, engine, slot)).clone())
@@ -365,7 +361,7 @@ mod tests {
 
     #[test]
     fn the_same_content_is_the_same_program_to_those_who_trust_it_alike() {
-        let engine = GuestEngine::shared(Traits::default()).unwrap();
+        let engine = GuestEngine::berth(Traits::default()).unwrap();
         let [a, b] = [digest(b"a"), digest(b"b")];
         let (one, two) = (slot_for(&a, &engine, false), slot_for(&a, &engine, false));
         assert!(Arc::ptr_eq(&one, &two));

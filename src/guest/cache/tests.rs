@@ -3,14 +3,13 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
 use super::store::entry_name;
 use super::*;
 use crate::event::Level;
-use crate::guest::engine::{GuestEngine, Traits};
+use crate::guest::engine::{Berth, GuestEngine, Traits};
 use crate::guest::native::Image;
 use crate::guest::program::digest;
 
@@ -50,7 +49,7 @@ impl Drop for Place {
 }
 
 struct Program {
-    engine: Arc<GuestEngine>,
+    engine: Berth,
     digest: Digest,
     image: Image,
 }
@@ -58,7 +57,7 @@ struct Program {
 impl Program {
     /// Programs of different numbers are different ones of the same size.
     fn new(number: u8) -> Self {
-        let engine = GuestEngine::shared(Traits::default()).unwrap();
+        let engine = GuestEngine::berth(Traits::default()).unwrap();
         let text = format!("(module (func (export \"_start\") (drop (i32.const {number}))))");
         let image = Image::compiled(&engine.engine, text.as_bytes()).unwrap();
         Self { digest: digest(text.as_bytes()), image, engine }
@@ -327,6 +326,6 @@ fn other_settings_are_other_entries() {
     let plain = wasmtime::Engine::default();
     assert_ne!(program.name(), entry_name(&program.digest, &plain));
     // The stack's size is no part of the code.
-    let larger = GuestEngine::shared(Traits { stack_bytes: 2_000_000, ..Traits::default() }).unwrap();
+    let larger = GuestEngine::berth(Traits { stack_bytes: 2_000_000, ..Traits::default() }).unwrap();
     assert_eq!(program.name(), entry_name(&program.digest, &larger.engine));
 }
