@@ -60,6 +60,19 @@ fn short_runs_wake_nobody_but_their_own_thread() {
 }
 
 #[test]
+fn a_run_wakes_its_thread_once() {
+    let options = [("interval_sec", "0"), ("interval_nsec", "100000000")];
+    let mut host = Scene::new().guest(&Guest::new().out("line\n"), &options).start();
+    host.wait_for_lines(5);
+    let before = host.waits_of("exec_wasi.0");
+    std::thread::sleep(Duration::from_secs(3));
+    let waits = host.waits_of("exec_wasi.0") - before;
+    // A few more, where it has to wait for somebody.
+    assert!((10..45).contains(&waits), "woken {waits} times for thirty runs");
+    host.stop().assert_clean();
+}
+
+#[test]
 fn one_that_fails_is_looked_after_all_the_same() {
     let scene = Scene::new();
     let path = scene.file("guest.wasm", "no program");

@@ -10,6 +10,7 @@ mod engine;
 #[cfg(feature = "compiler")]
 mod free_memory;
 mod load;
+mod nap;
 #[allow(unsafe_code, reason = "native code is loaded, and only here")]
 mod native;
 mod network;

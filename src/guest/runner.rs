@@ -25,6 +25,7 @@ use tokio::sync::oneshot;
 
 use super::component;
 use super::engine::{Berth, GuestEngine, Traits};
+use super::nap;
 use super::network::Reach;
 use super::outcome::{EXIT_DEFECT, EXIT_NOT_STARTED, Outcome, causes};
 use super::p1::{self, OpenFiles};
@@ -45,10 +46,6 @@ use crate::pipe::Pipe;
 use crate::record::encode::WireFormat;
 use crate::schedule::{Rhythm, Schedule, Turnout};
 
-/// A wait no longer than this is slept by the thread itself. The executor's clock counts whole milliseconds and is up to
-/// one late, so of starts a millisecond apart every third would be missed. Nothing else needs the thread
-/// meanwhile, and nobody minds that it hears so much later that it is to stop.
-const SHORT_WAIT: Duration = Duration::from_millis(2);
 /// How often the program's file is looked at while a guest that failed waits for its next start.
 const LOOK_FOR_CHANGE: Duration = Duration::from_secs(1);
 /// A thread that waits this long for its next start keeps no memory for it.
@@ -368,10 +365,8 @@ impl Running {
             if self.has_long_wait() {
                 return ControlFlow::Continue(());
             }
-            tokio::select! {
-                biased;
-                _ = &mut *cancelled => return CANCELLED,
-                () = self.next_start() => {}
+            if self.next_start(cancelled).await.is_break() {
+                return CANCELLED;
             }
             let loaded = tokio::select! {
                 biased;
@@ -450,30 +445,26 @@ impl Running {
         Ok(())
     }
 
-    /// Waits for the next start. While it is held back because the guest failed, a change of the program's
-    /// file is a reason to start at once.
-    async fn next_start(&mut self) {
+    /// Waits for the next start; breaks off when it is cancelled. While it is held back because the guest failed, a
+    /// change of the program's file is a reason to start at once.
+    async fn next_start(&mut self, cancelled: &mut oneshot::Receiver<()>) -> ControlFlow<()> {
         while let Some(start) = self.schedule.next_start() {
             let now = Instant::now();
             let held_back = self.schedule.backoff().is_some();
             if held_back && self.program.has_changed() {
                 self.schedule.forgive(now);
-                return;
+                break;
             }
             if start.saturating_duration_since(now) >= LONG_WAIT {
                 release_thread_cache();
             }
             let look = if held_back { start.min(now + LOOK_FOR_CHANGE) } else { start };
-            let wait = look.saturating_duration_since(now);
-            if wait <= SHORT_WAIT {
-                std::thread::sleep(wait);
-            } else {
-                tokio::time::sleep_until(look.into()).await;
-            }
+            nap::until(look, cancelled).await?;
             if look == start {
-                return;
+                break;
             }
         }
+        ControlFlow::Continue(())
     }
 
     /// One run; whatever ends it, also being dropped, what the guest had written is handed over.

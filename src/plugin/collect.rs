@@ -5,9 +5,9 @@
 //! hold whatever the engine does. No lock and no borrow is held while the host is called: an append may
 //! call [`Delivery::pause`] before it returns.
 //!
-//! How it is woken (see [`Attention`]): an idle input by the bell at once; a busy one by its alarm every
-//! few milliseconds, so that a guest that writes line by line costs one wake-up per alarm and not one per
-//! line; a paused one by events for the log only.
+//! How it is woken (see [`Attention`]): an idle input by the bell at once, and so is one with something now and
+//! then; a busy one by its alarm every few milliseconds, so that a guest that writes line by line costs one
+//! wake-up per alarm and not one per line; a paused one by events for the log only.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,6 +25,8 @@ use crate::record::encode::WireFormat;
 const BUDGET: Duration = Duration::from_millis(10);
 /// How soon a busy input looks for more by itself.
 const NEXT_LOOK: Duration = Duration::from_millis(5);
+/// An input is busy that has had something twice within this time.
+const BUSY: Duration = Duration::from_millis(10);
 /// How soon a batch that was refused without a pause is offered again.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -66,6 +68,7 @@ pub struct Delivery {
     flow: AtomicU8,
     /// An append is under way on this thread.
     appending: AtomicBool,
+    last_delivery: Mutex<Option<Instant>>,
     /// What the engine refused, to be offered first.
     refused: Mutex<Option<Box<Batch>>>,
     counters: Arc<Counters>,
@@ -105,6 +108,7 @@ impl Delivery {
             alarm_collector: parts.alarm_collector,
             flow: AtomicU8::new(Flow::Open as u8),
             appending: AtomicBool::new(false),
+            last_delivery: Mutex::new(None),
             refused: Mutex::new(None),
             counters: parts.counters,
         }
@@ -139,10 +143,10 @@ impl Delivery {
     fn collect_open(&self) {
         self.pipe.attend(Attention::Much);
         match self.look() {
-            Look::Delivered => self.alarm.set(NEXT_LOOK),
             Look::OutOfTime => self.bell.ring(),
             Look::Refused => self.wait_for_engine(),
-            Look::Nothing => {
+            Look::Delivered if self.is_busy() => self.alarm.set(NEXT_LOOK),
+            Look::Delivered | Look::Nothing => {
                 // The bell was off during the look, so what came meanwhile is looked for once more.
                 self.pipe.attend(Attention::Any);
                 match self.look() {
@@ -153,6 +157,13 @@ impl Delivery {
             }
         }
         self.log_events();
+    }
+
+    /// Something was delivered; whether that is so all the time.
+    fn is_busy(&self) -> bool {
+        let now = Instant::now();
+        let last = lock(&self.last_delivery).replace(now);
+        last.is_some_and(|last| now.saturating_duration_since(last) < BUSY)
     }
 
     /// As [`collect_open`](Self::collect_open), but without alarm: its collector has stopped, and the
