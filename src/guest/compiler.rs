@@ -23,8 +23,8 @@ use super::outcome::causes;
 #[cfg(feature = "compiler")]
 use super::tangle;
 
-/// Programs that wait to be compiled: of small ones a few go at a time, of large ones a single one. Each
-/// compilation uses every processor anyway, and takes memory in proportion to the program, so a hundred of
+/// Programs that wait to be compiled: of small ones a few go at a time, of large ones a single one. All but the
+/// smallest use every processor anyway, and a compilation takes memory in proportion to the program, so a hundred of
 /// them side by side would be no sooner ready and all the heavier; and a small one is not behind a large one.
 ///
 /// Nor is any behind one that takes for ever, as there are: after a while, it goes beside it.

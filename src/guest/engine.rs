@@ -53,7 +53,8 @@ pub struct GuestEngine {
     taken: AtomicUsize,
 }
 
-/// An input's right to run a guest on an engine, one at a time: the engine's pool has a place for each.
+/// An input's right to run a guest on an engine, one at a time: the engine's pool has a place for each. An input
+/// with a program of WASI 0.3 has one on each kind of engine.
 #[derive(Clone)]
 pub struct Berth(Arc<Held>);
 
@@ -181,11 +182,12 @@ fn module_linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
 /// Inputs that share an engine. Each place in its pool costs two system calls, for a stack and the page that
 /// guards it, and as many again when the engine goes; of a thousand that is four milliseconds.
 const BERTHS: usize = 128;
-/// Places in the pool: a guest needs one of most kinds, and a component some instances more. One of WASI 0.3
-/// may have functions that run beside each other on stacks of their own.
+/// Places in the pool. A module needs one of each kind, a component some more, but one stack; of WASI 0.3 it may
+/// have functions that run beside each other on stacks of their own.
 const STACKS: u32 = 128;
 const STACKS_OF_CONCURRENT: u32 = 1000;
-const MEMORIES: u32 = 256;
+const MEMORIES: u32 = 512;
+const TABLES: u32 = 1000;
 const INSTANCES: u32 = 1000;
 /// Memories, and tables, of one module: programs have one, proposals allow a few more.
 const MAX_PER_MODULE: u32 = 16;
@@ -208,7 +210,7 @@ fn engine(traits: Traits) -> wasmtime::Result<Engine> {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_stacks(if traits.concurrent { STACKS_OF_CONCURRENT } else { STACKS })
         .total_memories(MEMORIES)
-        .total_tables(MEMORIES)
+        .total_tables(TABLES)
         .total_core_instances(INSTANCES)
         .total_component_instances(INSTANCES)
         .max_memories_per_module(MAX_PER_MODULE)

@@ -24,7 +24,7 @@ impl Wake for Unpark {
 
 /// Waits until `time`. Breaks off when `cancelled` resolves. The thread's executor stands still meanwhile.
 pub async fn until(time: Instant, cancelled: &mut oneshot::Receiver<()>) -> ControlFlow<()> {
-    // What the last run has left for it to do, like closing connections, comes first.
+    // What the last run has left for it to do, like closing connections, comes first, unless it is very much.
     tokio::task::yield_now().await;
     let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
     loop {

@@ -47,7 +47,8 @@ fn known(form: Option<Precompiled>) -> wasmtime::Result<Precompiled> {
 pub struct Image(Vec<u8>);
 
 impl Image {
-    /// Compiles a module or component, binary or text. The threads of the pool it is called on do the work.
+    /// Compiles a module or component, binary or text. The threads of the pool it is called on do the
+    /// work, if the engine compiles in parallel.
     ///
     /// # Errors
     /// When the program isn't valid.

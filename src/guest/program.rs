@@ -2,7 +2,7 @@
 //!
 //! A file is looked at before every run, by its metadata only; it is read again when those have changed,
 //! and loaded again when its content has. Loaded programs are shared by content: two inputs with the same
-//! program, even from different files, load it once. Loading takes from milliseconds to half a minute, so
+//! program, even from different files, load it once for the engine that they share. Loading takes from milliseconds to half a minute, so
 //! it happens on a thread of its own, which ends with it.
 
 use std::collections::HashMap;
@@ -240,10 +240,14 @@ impl ProgramFile {
             return Ok(last.clone());
         }
         let scan = scan(&self.path)?;
-        let engine = if scan.concurrent {
-            engine.concurrent().map_err(|error| io::Error::other(causes(&error)))?
-        } else {
+        let engine = if !scan.concurrent {
             engine.clone()
+        } else if let Some((last, engine, _)) = &self.last
+            && last.concurrent
+        {
+            engine.clone()
+        } else {
+            engine.concurrent().map_err(|error| io::Error::other(causes(&error)))?
         };
         let slot = slot_for(&scan.digest, &engine, self.trust.is_some());
         Ok(self.last.insert((scan, engine, slot)).clone())

@@ -25,7 +25,7 @@ use crate::record::encode::WireFormat;
 const BUDGET: Duration = Duration::from_millis(10);
 /// How soon a busy input looks for more by itself.
 const NEXT_LOOK: Duration = Duration::from_millis(5);
-/// An input is busy that has had something twice within this time.
+/// An input is busy when it has something so soon after the last time.
 const BUSY: Duration = Duration::from_millis(10);
 /// How soon a batch that was refused without a pause is offered again.
 const RETRY: Duration = Duration::from_millis(500);
@@ -141,29 +141,29 @@ impl Delivery {
     }
 
     fn collect_open(&self) {
+        let begun = Instant::now();
+        let last = *lock(&self.last_delivery);
+        let is_busy = last.is_some_and(|last| begun.saturating_duration_since(last) < BUSY);
         self.pipe.attend(Attention::Much);
-        match self.look() {
+        match self.look(begun) {
             Look::OutOfTime => self.bell.ring(),
             Look::Refused => self.wait_for_engine(),
-            Look::Delivered if self.is_busy() => self.alarm.set(NEXT_LOOK),
+            Look::Delivered if is_busy => self.alarm.set(NEXT_LOOK),
             Look::Delivered | Look::Nothing => {
                 // The bell was off during the look, so what came meanwhile is looked for once more.
                 self.pipe.attend(Attention::Any);
-                match self.look() {
+                match self.look(begun) {
                     Look::Nothing => self.stop_host_if_wanted(),
                     Look::Refused => self.wait_for_engine(),
-                    Look::Delivered | Look::OutOfTime => self.bell.ring(),
+                    Look::OutOfTime => self.bell.ring(),
+                    Look::Delivered => {
+                        self.pipe.attend(Attention::Much);
+                        self.alarm.set(NEXT_LOOK);
+                    }
                 }
             }
         }
         self.log_events();
-    }
-
-    /// Something was delivered; whether that is so all the time.
-    fn is_busy(&self) -> bool {
-        let now = Instant::now();
-        let last = lock(&self.last_delivery).replace(now);
-        last.is_some_and(|last| now.saturating_duration_since(last) < BUSY)
     }
 
     /// As [`collect_open`](Self::collect_open), but without alarm: its collector has stopped, and the
@@ -171,7 +171,7 @@ impl Delivery {
     fn collect_closing(&self) {
         self.pipe.attend(Attention::Any);
         let is_last = self.pipe.is_finished();
-        match self.look() {
+        match self.look(Instant::now()) {
             Look::OutOfTime => self.bell.ring(),
             Look::Refused => self.set_flow(Flow::Paused),
             Look::Nothing | Look::Delivered if is_last && self.input.is_on_engine_thread() => {
@@ -201,9 +201,8 @@ impl Delivery {
         }
     }
 
-    /// Delivers what is there, as long as time lasts.
-    fn look(&self) -> Look {
-        let begun = Instant::now();
+    /// Delivers what is there, as long as the time of a call that has `begun` then lasts.
+    fn look(&self, begun: Instant) -> Look {
         let mut look = Look::Nothing;
         loop {
             let refused = lock(&self.refused).take();
@@ -220,12 +219,14 @@ impl Delivery {
                 return Look::Refused;
             }
             self.pipe.done(batch);
+            let now = Instant::now();
+            *lock(&self.last_delivery) = Some(now);
             look = Look::Delivered;
             if self.flow() == Flow::Paused {
                 // This append crossed the engine's limit: it was taken, the next one would not be.
                 return Look::Refused;
             }
-            if begun.elapsed() >= BUDGET {
+            if now.saturating_duration_since(begun) >= BUDGET {
                 return Look::OutOfTime;
             }
         }
