@@ -17,7 +17,7 @@ use std::num::NonZeroUsize;
 use std::ops::Deref;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::task::{Context, Poll};
 
@@ -50,7 +50,7 @@ pub struct GuestEngine {
     traits: Traits,
     ticker: Ticker,
     /// How many have a berth.
-    taken: AtomicUsize,
+    taken: AtomicU32,
 }
 
 /// An input's right to run a guest on an engine, one at a time: the engine's pool has a place for each. An input
@@ -130,7 +130,7 @@ impl GuestEngine {
             linker: module_linker(&engine)?,
             component_linker: OnceLock::new(),
             ticker: ticker(&engine)?,
-            taken: AtomicUsize::new(0),
+            taken: AtomicU32::new(0),
             engine,
             traits,
         })
@@ -179,13 +179,12 @@ fn module_linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     Ok(linker)
 }
 
-/// Inputs that share an engine. Each place in its pool costs two system calls, for a stack and the page that
-/// guards it, and as many again when the engine goes; of a thousand that is four milliseconds.
-const BERTHS: usize = 128;
-/// Places in the pool. A module needs one of each kind, a component some more, but one stack; of WASI 0.3 it may
-/// have functions that run beside each other on stacks of their own.
-const STACKS: u32 = 128;
+/// Inputs that share an engine; the pool has a stack for each. A stack and the page that guards it cost system
+/// calls when the engine is made and when it goes: of a thousand that is some five milliseconds.
+const BERTHS: u32 = 128;
+/// A component of WASI 0.3 may have functions that run beside each other on stacks of their own.
 const STACKS_OF_CONCURRENT: u32 = 1000;
+/// Other places in the pool: a module needs one of each kind, a component some more.
 const MEMORIES: u32 = 512;
 const TABLES: u32 = 1000;
 const INSTANCES: u32 = 1000;
@@ -208,7 +207,7 @@ const GROWTH_BYTES: u64 = 1 << 20;
 fn engine(traits: Traits) -> wasmtime::Result<Engine> {
     let mut config = settings(traits)?;
     let mut pool = PoolingAllocationConfig::new();
-    pool.total_stacks(if traits.concurrent { STACKS_OF_CONCURRENT } else { STACKS })
+    pool.total_stacks(if traits.concurrent { STACKS_OF_CONCURRENT } else { BERTHS })
         .total_memories(MEMORIES)
         .total_tables(TABLES)
         .total_core_instances(INSTANCES)
