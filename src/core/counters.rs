@@ -1,6 +1,14 @@
 //! What an input counts. Written by the guest's thread and the host's, published by the host's.
 
+use std::ffi::CStr;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+const fn c_name(name: &str) -> &CStr {
+    match CStr::from_bytes_with_nul(name.as_bytes()) {
+        Ok(name) => name,
+        Err(_) => panic!("a name ends with its only NUL"),
+    }
+}
 
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident,)*) => {
@@ -12,12 +20,15 @@ macro_rules! counters {
 
         impl Counters {
             /// The counters' names, in the order of [`values`](Self::values).
-            pub const NAMES: &'static [&'static str] = &[$(stringify!($name),)*];
+            pub const NAMES: [&'static CStr; Self::COUNT] = [$(c_name(concat!(stringify!($name), "\0")),)*];
+
+            /// How many there are.
+            pub const COUNT: usize = [$(stringify!($name),)*].len();
 
             /// Each counter's value now, in the order of [`NAMES`](Self::NAMES).
             #[must_use]
-            pub fn values(&self) -> Vec<u64> {
-                vec![$(self.$name.get(),)*]
+            pub fn values(&self) -> [u64; Self::COUNT] {
+                [$(self.$name.get(),)*]
             }
         }
     };

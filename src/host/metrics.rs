@@ -18,8 +18,8 @@ pub struct Published {
     metrics: Metrics,
     instance: CString,
     counter: HostCounter,
-    /// Label and published value of each, in the order of [`Counters::NAMES`].
-    events: Vec<(CString, u64)>,
+    /// What the host was told last.
+    shown: [u64; Counters::COUNT],
 }
 
 impl Published {
@@ -30,9 +30,8 @@ impl Published {
         let metrics = input.metrics()?;
         let instance = CString::new(input.name()).ok()?;
         let counter = metrics.counter(NAME, HELP, &LABELS)?;
-        let events = Counters::NAMES.iter().filter_map(|name| Some((CString::new(*name).ok()?, 0)));
-        let published = Self { metrics, counter, events: events.collect(), instance };
-        for (event, _) in &published.events {
+        let published = Self { metrics, instance, counter, shown: [0; Counters::COUNT] };
+        for event in Counters::NAMES {
             published.set(event, 0);
         }
         Some(published)
@@ -44,13 +43,12 @@ impl Published {
 
     /// Publishes what has changed.
     pub fn update(&mut self, counters: &Counters) {
-        let mut events = std::mem::take(&mut self.events);
-        for ((event, shown), value) in events.iter_mut().zip(counters.values()) {
+        let values = counters.values();
+        for (event, (shown, value)) in Counters::NAMES.iter().zip(self.shown.iter().zip(values)) {
             if *shown != value {
                 self.set(event, value);
-                *shown = value;
             }
         }
-        self.events = events;
+        self.shown = values;
     }
 }
