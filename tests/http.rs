@@ -287,6 +287,14 @@ fn no_more_requests_than_the_limit_at_a_time() {
 }
 
 #[test]
+fn requests_one_after_another_are_never_more_than_one() {
+    let server = Server::http(ok("hello\n"));
+    let guest = (0..12).fold(Guest::new(), |guest, _| guest.http_get(&server.url()));
+    let ended = run(guest, &[("allow_hosts", &server.address()), ("connections_limit", "1")]);
+    assert_eq!(lines(&ended), ["status 200", "hello", "end"].repeat(12));
+}
+
+#[test]
 fn a_request_that_waits_ends_with_the_host() {
     let server = Server::silent();
     let guest = Guest::new().out("begin\n").http_get(&server.url());

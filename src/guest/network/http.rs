@@ -21,7 +21,8 @@ use http_body_util::BodyExt as _;
 use hyper::client::conn::http1;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, Sleep, sleep_until, timeout, timeout_at};
 use wasmtime::component::{Linker, Resource};
 use wasmtime::{Result as WasmResult, StoreContextMut};
 use wasmtime_wasi::WasiView as _;
@@ -65,6 +66,10 @@ fn of_body(error: &Error) -> Option<ErrorCode> {
         _ => None,
     }
 }
+
+/// How long a new request waits for a place. A guest that has read an answer to its end, and asks for the next thing
+/// at once, is faster than the task of the connection, which has yet to notice that it is done.
+const CLOSING: Duration = Duration::from_millis(50);
 
 /// Bounds of one request.
 #[derive(Clone, Copy)]
@@ -119,11 +124,7 @@ async fn send(
     if request.method() == Method::CONNECT {
         return Err(Error::HttpRequestMethodInvalid);
     }
-    let Ok(permit) = Arc::clone(&network.requests).try_acquire_owned() else {
-        let limit = network.reach.connections_limit;
-        network.reach.refuse("one more HTTP request", Refusal::TooMany(limit));
-        return Err(Error::ConnectionLimitReached);
-    };
+    let place = place(&network).await?;
     let addresses = to.addresses(&network);
     let addresses = timeout_at(deadline, addresses).await.map_err(|_| Error::DnsTimeout)??;
     let connect_by = options.connect_timeout.map_or(deadline, |time| deadline.min(Instant::now() + time));
@@ -132,7 +133,7 @@ async fn send(
     let (mut sender, connection) =
         http1::handshake(TokioIo::new(stream)).await.map_err(|error| of_hyper(&error))?;
     let connection = spawn(async move {
-        let _held = permit;
+        let _held = place;
         timeout_at(deadline, connection).await
     });
 
@@ -159,6 +160,16 @@ async fn send(
         }
     };
     Ok((response, Box::new(rest)))
+}
+
+/// A place among those that may be under way at a time.
+async fn place(network: &Network) -> Result<OwnedSemaphorePermit, Error> {
+    let free = timeout(CLOSING, Arc::clone(&network.requests).acquire_owned()).await;
+    free.ok().and_then(Result::ok).ok_or_else(|| {
+        let limit = network.reach.connections_limit;
+        network.reach.refuse("one more HTTP request", Refusal::TooMany(limit));
+        Error::ConnectionLimitReached
+    })
 }
 
 /// Where a request goes.
