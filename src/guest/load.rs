@@ -20,6 +20,7 @@ use super::native::{self, Code, Image, Trust};
 use super::outcome::causes;
 use super::program::{Form, Program, Scan, digest, read};
 use crate::event::Event;
+use crate::host::alloc::release_freed_memory;
 use crate::pipe::Pipe;
 
 /// See [`is_large`].
@@ -113,9 +114,17 @@ impl Load {
         if self.is_large() {
             self.tell(Event::Compiled { program: self.name(), took: begun.elapsed() });
         }
-        if let Some(code) = cache.and_then(|cache| self.store(&cache, &image)) {
-            return Ok(code);
+        let kept = cache.and_then(|cache| self.store(&cache, &image));
+        let code = kept.map_or_else(|| self.kept_in_memory(&image), Ok);
+        drop(image);
+        if self.is_large() {
+            // The compiler has needed many times what the program does, and won't again.
+            release_freed_memory();
         }
+        code
+    }
+
+    fn kept_in_memory(&self, image: &Image) -> Result<Code, Failure> {
         image.load(&self.engine.engine).map_err(|error| {
             if native::is_too_large(&error) {
                 Failure::NoProgram(format!("it needs more than a program may have: {}", causes(&error)))
