@@ -119,22 +119,28 @@ mod output {
 mod json {
     use super::*;
 
-    /// A line as a service might log it, 118 bytes.
-    const LINE: &str = r#"{"time":1700000000.123,"level":"info","status":200,"path":"/api/v1/items","user":"alice","ms":12.5,"ok":true,"n":1234}"#;
+    /// A line as a service might log it.
+    const PLAIN: &str = r#"{"time":1700000000.123,"level":"info","status":200,"path":"/api/v1/items","user":"alice","ms":12.5,"ok":true,"n":1234}"#;
+    /// Text with escapes: a stack trace, a quotation, what a program writes that keeps to ASCII.
+    const ESCAPES: &str = r#"{"level":"error","msg":"can't open \"a\\b\": no such file","stack":"at f (x.js:1:2)\n\tat g (y.js:3:4)","user":"Andr\u00e9"}"#;
+    /// Doubles that were written with all their digits.
+    const DOUBLES: &str = r#"{"cpu":0.8444218515250481,"mem":757954402.8940842,"load":[0.04205571580830845,0.25891675029296335],"rate":1.5e-07}"#;
+    const LINES: [&str; 3] = [PLAIN, ESCAPES, DOUBLES];
 
-    fn lines() -> Vec<&'static [u8]> {
-        vec![LINE.as_bytes(); TEXT_BYTES / LINE.len()]
+    fn lines(line: &str) -> Vec<&[u8]> {
+        vec![line.as_bytes(); TEXT_BYTES / line.len()]
     }
 
-    fn bytes() -> BytesCount {
-        BytesCount::new(TEXT_BYTES / LINE.len() * LINE.len())
+    fn bytes(lines: &[&[u8]]) -> BytesCount {
+        BytesCount::new(lines.concat().len())
     }
 
     /// The floor.
     #[divan::bench]
     fn a_copy(bencher: Bencher) {
-        let (text, mut out) = (lines().concat(), room());
-        bencher.counter(bytes()).bench_local(|| {
+        let lines = lines(PLAIN);
+        let (text, mut out) = (lines.concat(), room());
+        bencher.counter(bytes(&lines)).bench_local(|| {
             out.clear();
             out.extend_from_slice(black_box(&text));
             black_box(&mut out);
@@ -142,10 +148,10 @@ mod json {
     }
 
     /// Objects into structured records.
-    #[divan::bench]
-    fn transcoding(bencher: Bencher) {
-        let (lines, encoder, mut out) = (lines(), encoder(Format::Json), room());
-        bencher.counter(bytes()).bench_local(|| {
+    #[divan::bench(args = LINES)]
+    fn transcoding(bencher: Bencher, line: &str) {
+        let (lines, encoder, mut out) = (lines(line), encoder(Format::Json), room());
+        bencher.counter(bytes(&lines)).bench_local(|| {
             out.clear();
             for line in black_box(&lines) {
                 encoder.record(line, &mut out);

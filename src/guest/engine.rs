@@ -227,7 +227,7 @@ fn engine(traits: Traits) -> wasmtime::Result<Engine> {
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     Engine::new(&config).or_else(|_| {
         let mut config = settings(traits)?;
-        config.memory_reservation(0).memory_guard_size(0).memory_reservation_for_growth(GROWTH_BYTES);
+        config.memory_reservation(0).memory_reservation_for_growth(GROWTH_BYTES);
         Engine::new(&config)
     })
 }
@@ -239,6 +239,10 @@ fn settings(traits: Traits) -> wasmtime::Result<wasmtime::Config> {
     config
         .module_version(ModuleVersionStrategy::Custom(VERSION.to_owned()))?
         .signals_based_traps(false)
+        // With accesses checked, nothing needs inaccessible pages behind a memory. Without them, what one run's
+        // memory grew to stays mapped in its place in the pool: to take that away, and to give it to the next run
+        // once more, are system calls that make every processor forget addresses, the host's too.
+        .memory_guard_size(0)
         .epoch_interruption(true)
         .consume_fuel(traits.counts_fuel)
         .concurrency_support(traits.concurrent)

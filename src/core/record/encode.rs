@@ -116,15 +116,21 @@ pub(super) const SHORT_STRING: u8 = 0xa0;
 /// Appends a string, whatever its bytes.
 #[inline]
 pub(super) fn push_str(out: &mut Vec<u8>, text: &[u8]) {
+    push_str_header(out, text.len());
+    out.extend_from_slice(text);
+}
+
+/// Appends what comes before a string of so many bytes.
+#[inline]
+pub(super) fn push_str_header(out: &mut Vec<u8>, len: usize) {
     // Lines are limited to far below 4 GiB by the option table, keys by common sense.
-    let len = u32::try_from(text.len()).expect("a string of a record is below 4 GiB");
+    let len = u32::try_from(len).expect("a string of a record is below 4 GiB");
     match len.to_be_bytes() {
         [0, 0, 0, len @ ..32] => out.push(SHORT_STRING | len),
         [0, 0, 0, len] => out.extend_from_slice(&[0xd9, len]),
         [0, 0, high, low] => out.extend_from_slice(&[0xda, high, low]),
         [a, b, c, d] => out.extend_from_slice(&[0xdb, a, b, c, d]),
     }
-    out.extend_from_slice(text);
 }
 
 #[cfg(test)]

@@ -10,6 +10,8 @@
 //!
 //! Most lines need less than that: see `usual`.
 
+mod numbers;
+mod strings;
 mod usual;
 
 use std::fmt;
