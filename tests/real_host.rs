@@ -34,6 +34,16 @@ fn start_with(scene: Scene, file: &str, config: &str) -> Running {
     scene.start_command(command)
 }
 
+/// The same for a classic file, which can't name us; the command line does.
+fn start_loaded(scene: Scene, config: &str) -> Running {
+    let library = scene.path("flb-in_exec_wasi.so").display().to_string();
+    let folder = scene.path("").display().to_string();
+    let config = scene.file("fluent-bit.conf", config.replace("{folder}", &folder));
+    let mut command = Command::new(host::host_program());
+    command.args(["-e", &library, "-c", &config]);
+    scene.start_command(command)
+}
+
 const OUTPUT: &str = "
 [OUTPUT]
     Name file
@@ -135,6 +145,70 @@ fn a_threaded_input_delivers_everything_and_stops_in_time() {
     assert!(ended.took < Duration::from_secs(6), "{:?}", ended.took);
 }
 
+/// One batch is more than this storage may ever hold.
+#[test]
+fn a_storage_smaller_than_a_batch_takes_it_in_pieces() {
+    if !is_real() {
+        return;
+    }
+    let scene = Scene::new();
+    let guest =
+        Guest::new().numbered_blocks("record of some length, so that it is not too quick", 10_000, 100);
+    scene.file("guest.wat", guest.wat());
+    let config = format!(
+        "[SERVICE]\n    flush 0.2\n    storage.path {{folder}}/storage\n\
+         [INPUT]\n    Name exec_wasi\n    wasi_path {{folder}}/guest.wat\n    oneshot on\n    storage.type filesystem\n\
+         {OUTPUT}    storage.total_limit_size 400K\n"
+    );
+    let mut host = start_loaded(scene, &config);
+    host.wait_until("the last line", |host| {
+        host.lines().last().is_some_and(|line| line.ends_with(b"00009999"))
+    });
+    host.stop().assert_clean();
+}
+
+/// The engine makes an append for each route, and stops taking between two of them.
+#[test]
+fn routes_with_conditions_get_no_record_twice() {
+    if !is_real() || host_version() < (5, 0, 0) {
+        return;
+    }
+    let scene = Scene::new();
+    scene.file("guest.wat", Guest::new().numbered_blocks("line", 8_000, 100).wat());
+    let config = "
+service: {flush: 0.2}
+plugins: ['{library}']
+pipeline:
+  inputs:
+    - name: exec_wasi
+      tag: t
+      mem_buf_limit: 100K
+      wasi_path: '{folder}/guest.wat'
+      oneshot: on
+      routes:
+        logs:
+          - name: even
+            condition: {op: and, rules: [{field: $wasi_stdout, op: regex, value: '[02468]$'}]}
+            to: {outputs: [even]}
+          - name: odd
+            condition: {default: true}
+            to: {outputs: [odd]}
+  outputs:
+    - {name: file, alias: even, path: '{folder}', file: even, format: plain}
+    - {name: file, alias: odd, path: '{folder}', file: odd, format: plain}
+";
+    let mut host = start_with(scene, "fluent-bit.yaml", config);
+    host.wait_for_log("records were lost on some routes");
+    std::thread::sleep(Duration::from_secs(2));
+    let even = std::fs::read_to_string(host.scene.path("even")).unwrap_or_default();
+    host.stop();
+    let mut lines: Vec<&str> = even.lines().collect();
+    let all = lines.len();
+    lines.sort_unstable();
+    lines.dedup();
+    assert!(all > 0 && lines.len() == all, "{all} records, {} of them different", lines.len());
+}
+
 #[test]
 fn file_storage_that_pauses_its_input_loses_nothing() {
     if !is_real() {
@@ -147,12 +221,7 @@ fn file_storage_that_pauses_its_input_loses_nothing() {
          [INPUT]\n    Name exec_wasi\n    wasi_path {{folder}}/guest.wat\n    oneshot on\n    \
          storage.type filesystem\n    storage.pause_on_chunks_overlimit on\n{OUTPUT}"
     );
-    let library = scene.path("flb-in_exec_wasi.so").display().to_string();
-    let folder = scene.path("").display().to_string();
-    let config = scene.file("fluent-bit.conf", config.replace("{folder}", &folder));
-    let mut command = Command::new(host::host_program());
-    command.args(["-e", &library, "-c", &config]);
-    let mut host = scene.start_command(command);
+    let mut host = start_loaded(scene, &config);
     host.wait_until("all lines", |host| host.lines().len() >= 200_000);
     let ended = host.stop();
     let mut lines = ended.assert_clean().lines();

@@ -43,8 +43,17 @@ fn body(line: &[u8], format: Format) -> Value {
         return text();
     }
     match serde_json::from_slice::<serde_json::Value>(line) {
-        Ok(object @ serde_json::Value::Object(_)) => of_json(&object),
+        Ok(object @ serde_json::Value::Object(_)) if depth(&object) <= 31 => of_json(&object),
         _ => text(),
+    }
+}
+
+/// Objects and lists within each other.
+fn depth(json: &serde_json::Value) -> usize {
+    match json {
+        serde_json::Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
+        serde_json::Value::Object(pairs) => 1 + pairs.values().map(depth).max().unwrap_or(0),
+        _ => 0,
     }
 }
 

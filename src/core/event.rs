@@ -113,6 +113,20 @@ pub enum Event {
     Refused {
         records: usize,
     },
+    /// It has not taken even a single record, of so many bytes, for so long, and hasn't paused the input.
+    Stuck {
+        bytes: usize,
+        waited: Duration,
+    },
+    /// The parser found times that no record can be of.
+    OddTimes {
+        parser: String,
+        records: u64,
+    },
+    /// The engine took some of the records for some of their routes, and won't be offered them again.
+    TakenInPart {
+        records: usize,
+    },
     HostStops {
         status: i32,
     },
@@ -143,7 +157,10 @@ impl Event {
             Self::RunFailed { level, .. }
             | Self::StillFailing { level, .. }
             | Self::NoCache { level, .. } => *level,
-            Self::LostAtStop { .. } | Self::HostDidNotStop | Self::RunnerFailed { .. } => Level::Error,
+            Self::TakenInPart { .. }
+            | Self::LostAtStop { .. }
+            | Self::HostDidNotStop
+            | Self::RunnerFailed { .. } => Level::Error,
             Self::LongLines { counts, .. } if counts.lost_bytes > 0 => Level::Error,
             Self::LongLines { .. }
             | Self::GuestStderrLeftOut { .. }
@@ -151,6 +168,8 @@ impl Event {
             | Self::StillLoading { .. }
             | Self::NetworkRefused { .. }
             | Self::Unparsed { .. }
+            | Self::OddTimes { .. }
+            | Self::Stuck { .. }
             | Self::EventsLeftOut { .. }
             | Self::GuestDidNotStop { .. }
             | Self::CacheEntryDamaged { .. }
@@ -249,6 +268,19 @@ impl fmt::Display for Event {
             Self::Refused { records } => {
                 write!(f, "The engine did not take {records} records; they wait and will be offered again.")
             }
+            Self::Stuck { bytes, waited } => write!(
+                f,
+                "The engine has not taken a record ({bytes} bytes) for {}s, although it has not paused this input: its storage is full, or storage.total_limit_size of an output is too small. It is offered again and again, and what comes behind it waits.",
+                waited.as_secs()
+            ),
+            Self::OddTimes { parser, records } => write!(
+                f,
+                "Parser \"{parser}\" found times before 1970 or after 2106 in {records} records, which a record can't be of; they have the time at which they were written. (Is the time in milliseconds, and Time_Format for seconds?)"
+            ),
+            Self::TakenInPart { records } => write!(
+                f,
+                "Up to {records} records were lost on some routes: with routes that have conditions, the engine makes several appends of one, and reached mem_buf_limit between two of them. A larger mem_buf_limit makes that rare."
+            ),
             Self::HostStops { status } => {
                 write!(
                     f,

@@ -45,10 +45,12 @@ pub struct RecordEnd {
 pub struct Batch {
     /// The records.
     pub bytes: Vec<u8>,
-    /// How many they are.
+    /// How many they are, but for those that the engine has taken.
     pub records: usize,
     /// Where each ends; filled only for an input with a parser, emptied when it has parsed them.
     pub ends: Vec<RecordEnd>,
+    /// Bytes of its beginning that the engine has taken.
+    taken_bytes: usize,
     /// Bytes it holds of the pipe's limit: what was written, whatever a parser made of it since.
     weight_bytes: usize,
 }
@@ -58,7 +60,20 @@ impl Batch {
         self.bytes.clear();
         self.records = 0;
         self.ends.clear();
+        self.taken_bytes = 0;
         self.weight_bytes = 0;
+    }
+
+    /// The records that the engine hasn't taken.
+    #[must_use]
+    pub fn rest(&self) -> &[u8] {
+        &self.bytes[self.taken_bytes..]
+    }
+
+    /// The engine has taken so many of the rest.
+    pub fn take(&mut self, records: usize, bytes: usize) {
+        self.records -= records;
+        self.taken_bytes += bytes;
     }
 }
 
@@ -216,6 +231,11 @@ impl Pipe {
         if ring {
             self.bell.ring();
         }
+    }
+
+    /// The reader has something to look at that isn't in the pipe.
+    pub fn nudge(&self) {
+        self.ring(self.lock(), true);
     }
 
     // ---- the reader's side ----

@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::abi;
 use super::symbols::Symbols;
 use crate::event::Level;
+use crate::record::encode::LAST_SECOND;
 
 macro_rules! functions {
     (mandatory { $($must:ident: $must_type:ident,)* } optional { $($may:ident: $may_type:ident,)* }) => {
@@ -264,7 +265,8 @@ impl Input {
     /// Offers `records` encoded records to the engine. The host copies them.
     ///
     /// # Errors
-    /// [`Refused`] when the engine took nothing: it is paused, or has no room.
+    /// [`Refused`] when the engine is paused, or has no room. It took nothing then, unless it has paused the input
+    /// within the call (`split_and_append_route_payloads`, 4.2 to 5.1.1).
     pub fn append(&self, records: usize, bytes: &[u8]) -> Result<(), Refused> {
         let (raw, buf, len) = (self.raw.as_ptr(), bytes.as_ptr().cast(), bytes.len());
         let status = match self.functions.flb_input_log_append_records {
@@ -344,6 +346,8 @@ pub struct Parsed {
     len: usize,
     /// The line's own time, counted from the beginning of 1970, where the parser found one.
     pub time: Option<Duration>,
+    /// It found one that a record can't be of: before 1970, or after 2106.
+    pub has_odd_time: bool,
     free: <abi::flb_lib_free_fn as Known>::Function,
 }
 
@@ -371,10 +375,11 @@ impl Parser {
             return None;
         }
         let map = NonNull::new(map)?;
-        let seconds = u64::try_from(time.tm.tv_sec).unwrap_or(0);
-        let nanos = u32::try_from(time.tm.tv_nsec).unwrap_or(0);
-        let since = Duration::new(seconds, nanos.min(999_999_999));
-        Some(Parsed { map, len, time: (!since.is_zero()).then_some(since), free: self.free })
+        let nanos = u32::try_from(time.tm.tv_nsec).unwrap_or(0).min(999_999_999);
+        let is_given = time.tm.tv_sec != 0 || nanos != 0;
+        let seconds = u32::try_from(time.tm.tv_sec).ok().filter(|seconds| *seconds <= LAST_SECOND);
+        let since = seconds.map(|seconds| Duration::new(seconds.into(), nanos)).filter(|_| is_given);
+        Some(Parsed { map, len, time: since, has_odd_time: is_given && since.is_none(), free: self.free })
     }
 }
 

@@ -11,8 +11,10 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
+use super::stuck::Stuck;
 use crate::counters::Counters;
 use crate::doorbell::{Alarm, Doorbell};
 use crate::event::Event;
@@ -20,6 +22,7 @@ use crate::host::api::{Collector, Input, Parser, Refused};
 use crate::host::metrics::Published;
 use crate::pipe::{Attention, Batch, Pipe};
 use crate::record::encode::WireFormat;
+use crate::record::skip::len_of;
 
 /// Longest time one call may take; then the host's other work comes first.
 const BUDGET: Duration = Duration::from_millis(10);
@@ -51,6 +54,16 @@ enum Look {
     Refused,
 }
 
+/// What became of a batch.
+enum Appended {
+    All,
+    /// The engine pauses an input when it has taken something. So it took some, and then no more: where it has routes
+    /// with conditions (since 4.2), it makes several appends of one. To offer the batch again would double what it took,
+    /// and again and again, since the same part makes it pause each time.
+    Part,
+    Nothing,
+}
+
 /// The host's side of one input's pipe.
 #[derive(Debug)]
 pub struct Delivery {
@@ -66,9 +79,13 @@ pub struct Delivery {
     alarm_collector: Option<Collector>,
     /// A [`Flow`]. Atomic, because up to 2.1.8 the engine's thread resumes a threaded instance.
     flow: AtomicU8,
-    /// An append is under way on this thread.
-    appending: AtomicBool,
+    /// The thread on which an append is under way.
+    appending: Mutex<Option<ThreadId>>,
+    /// That append has made the engine pause us.
+    paused_within: AtomicBool,
     last_delivery: Mutex<Option<Instant>>,
+    /// What of the refused may be too large.
+    stuck: Mutex<Stuck>,
     /// What the engine refused, to be offered first.
     refused: Mutex<Option<Box<Batch>>>,
     counters: Arc<Counters>,
@@ -107,8 +124,10 @@ impl Delivery {
             alarm: parts.alarm,
             alarm_collector: parts.alarm_collector,
             flow: AtomicU8::new(Flow::Open as u8),
-            appending: AtomicBool::new(false),
+            appending: Mutex::new(None),
+            paused_within: AtomicBool::new(false),
             last_delivery: Mutex::new(None),
+            stuck: Mutex::default(),
             refused: Mutex::new(None),
             counters: parts.counters,
         }
@@ -212,13 +231,37 @@ impl Delivery {
             if let Some((name, parser)) = &self.parser {
                 self.parse(name, *parser, &mut batch);
             }
-            if self.append(&batch) == Err(Refused) {
-                self.counters.refused_appends.add(1);
-                self.log(&Event::Refused { records: batch.records });
-                *lock(&self.refused) = Some(batch);
-                return Look::Refused;
+            let (records, len) = self.piece(&batch);
+            match self.append(records, &batch.rest()[..len]) {
+                Appended::All => lock(&self.stuck).taken(),
+                Appended::Part => {
+                    // Which part can't be known, so all of it counts.
+                    self.counters.lost_records.add(records as u64);
+                    self.log(&Event::TakenInPart { records });
+                }
+                Appended::Nothing => {
+                    self.counters.refused_appends.add(1);
+                    self.log(&Event::Refused { records });
+                    *lock(&self.refused) = Some(batch);
+                    if self.flow() == Flow::Open {
+                        let mut stuck = lock(&self.stuck);
+                        if stuck.offers_less(records) {
+                            continue;
+                        }
+                        if let Some(waited) = stuck.is_told() {
+                            drop(stuck);
+                            self.log(&Event::Stuck { bytes: len, waited });
+                        }
+                    }
+                    return Look::Refused;
+                }
             }
-            self.pipe.done(batch);
+            batch.take(records, len);
+            if batch.records > 0 {
+                *lock(&self.refused) = Some(batch);
+            } else {
+                self.pipe.done(batch);
+            }
             let now = Instant::now();
             *lock(&self.last_delivery) = Some(now);
             look = Look::Delivered;
@@ -232,11 +275,24 @@ impl Delivery {
         }
     }
 
-    fn append(&self, batch: &Batch) -> Result<(), Refused> {
-        self.appending.store(true, Ordering::Relaxed);
-        let result = self.input.append(batch.records, &batch.bytes);
-        self.appending.store(false, Ordering::Relaxed);
-        result
+    /// What of a batch is offered next: how many records, and their length.
+    fn piece(&self, batch: &Batch) -> (usize, usize) {
+        match lock(&self.stuck).most_records() {
+            Some(most) if most < batch.records => (most, len_of(batch.rest(), most)),
+            _ => (batch.records, batch.rest().len()),
+        }
+    }
+
+    fn append(&self, records: usize, bytes: &[u8]) -> Appended {
+        *lock(&self.appending) = Some(thread::current().id());
+        let result = self.input.append(records, bytes);
+        *lock(&self.appending) = None;
+        let paused_within = self.paused_within.swap(false, Ordering::Relaxed);
+        match result {
+            Ok(()) => Appended::All,
+            Err(Refused) if paused_within => Appended::Part,
+            Err(Refused) => Appended::Nothing,
+        }
     }
 
     /// Replaces the text of each record by what the parser makes of its line; a batch that was refused
@@ -247,7 +303,7 @@ impl Delivery {
             return;
         }
         let mut parsed = Vec::with_capacity(batch.bytes.len() * 2);
-        let mut unparsed = 0;
+        let (mut unparsed, mut odd_times) = (0, 0);
         let mut start = 0;
         for record_end in ends {
             let record = &batch.bytes[start..record_end.end];
@@ -261,6 +317,7 @@ impl Delivery {
             let at = parsed.len();
             parsed.extend_from_slice(&record[..self.wire.head_len()]);
             parsed.extend_from_slice(map.body());
+            odd_times += u64::from(map.has_odd_time);
             if let Some(time) = map.time {
                 self.wire.set_time(&mut parsed[at..], time);
             }
@@ -270,12 +327,19 @@ impl Delivery {
             self.counters.unparsed_lines.add(unparsed);
             self.log(&Event::Unparsed { parser: name.to_owned(), lines: unparsed });
         }
+        if odd_times > 0 {
+            self.log(&Event::OddTimes { parser: name.to_owned(), records: odd_times });
+        }
     }
 
     /// The engine takes no more records. `true` when that is for good, since it is shutting down.
     pub fn pause(&self) -> bool {
         // From inside an append it is always a limit that was reached, and no moment to touch collectors.
-        if !self.appending.load(Ordering::Relaxed) && self.is_host_closing() {
+        let appending = *lock(&self.appending);
+        if appending == Some(thread::current().id()) {
+            self.paused_within.store(true, Ordering::Relaxed);
+        }
+        if appending.is_none() && self.is_host_closing() {
             if self.flow() == Flow::Open {
                 self.set_flow(Flow::Closing);
                 self.bell.ring();
@@ -317,7 +381,7 @@ impl Delivery {
         let mut next = lock(&self.refused).take();
         while let Some(batch) = next.or_else(|| self.pipe.take_batch()) {
             records += batch.records;
-            bytes += batch.bytes.len();
+            bytes += batch.rest().len();
             self.pipe.done(batch);
             next = None;
         }

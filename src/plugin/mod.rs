@@ -4,3 +4,4 @@ mod collect;
 pub mod compile;
 pub mod exports;
 mod instance;
+mod stuck;

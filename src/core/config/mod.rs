@@ -206,6 +206,14 @@ impl Config {
                 "a line is read by one of them",
             ));
         }
+        if reader.text("stderr").as_deref() == Some("record")
+            && reader.text("message_key").as_deref() == Some("stream")
+        {
+            return Err(ConfigError::Conflict(
+                "\"stderr record\" and \"message_key stream\"",
+                "the stream's name has that key",
+            ));
+        }
         let preopens = reader.preopens()?;
         Ok(Self {
             program: program.into(),

@@ -19,6 +19,10 @@ use std::time::Duration;
 
 use super::json;
 
+/// The last second, counted from the beginning of 1970, that a record can be of. The host takes the next two for marks
+/// of its own: where a group of records begins and ends (`FLB_LOG_EVENT_GROUP_START`, since 3.2).
+pub const LAST_SECOND: u32 = u32::MAX - 2;
+
 /// The record format a host understands; it changed with Fluent Bit 2.1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WireFormat {
@@ -50,8 +54,8 @@ impl WireFormat {
             Self::Legacy => 3,
             Self::Metadata => 4,
         };
-        // A time after 2106 can't be said in this format; its end is said instead.
-        let seconds = u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
+        // A later time can't be said in this format; its end is said instead.
+        let seconds = u32::try_from(time.as_secs()).map_or(LAST_SECOND, |seconds| seconds.min(LAST_SECOND));
         record[at..at + 4].copy_from_slice(&seconds.to_be_bytes());
         record[at + 4..at + 8].copy_from_slice(&time.subsec_nanos().to_be_bytes());
     }

@@ -3,3 +3,4 @@
 pub mod encode;
 pub mod json;
 pub mod lines;
+pub mod skip;

@@ -17,9 +17,13 @@ mod usual;
 use std::fmt;
 
 use rmp::encode::{write_bool, write_f64, write_nil, write_sint, write_str, write_uint};
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-/// Appends `line` to `out` as a MessagePack map, if it is one whole JSON object. Otherwise the
+/// Objects and lists within each other that a record may have, itself included. The hosts' readers give up beyond 31
+/// (2.2) or 63 (5.1), and with it what is behind in the chunk.
+const MAX_DEPTH: usize = 31;
+
+/// Appends `line` to `out` as a MessagePack map, if it is one whole JSON object, and not too deep. Otherwise the
 /// answer is `false`, and what stands in `out` behind its old length is of no use.
 pub fn object_to_map(line: &[u8], out: &mut Vec<u8>) -> bool {
     let first = line.iter().find(|byte| !byte.is_ascii_whitespace());
@@ -41,11 +45,19 @@ pub fn object_to_map(line: &[u8], out: &mut Vec<u8>) -> bool {
 /// The same for a line of any kind.
 fn general(line: &str, out: &mut Vec<u8>) -> bool {
     let mut reader = serde_json::Deserializer::from_str(line);
-    Writer(out).deserialize(&mut reader).is_ok() && reader.end().is_ok()
+    Writer { out, depth: MAX_DEPTH }.deserialize(&mut reader).is_ok() && reader.end().is_ok()
 }
 
-/// Writes one value, of whatever kind it turns out to be.
-struct Writer<'o>(&'o mut Vec<u8>);
+/// Writes one value, of whatever kind it turns out to be, with at most `depth` objects and lists within each other.
+struct Writer<'o> {
+    out: &'o mut Vec<u8>,
+    depth: usize,
+}
+
+/// How deep what is within an object or list may be.
+fn within<E: Error>(depth: usize) -> Result<usize, E> {
+    depth.checked_sub(1).ok_or_else(|| E::custom("too deep"))
+}
 
 const INFALLIBLE: &str = "writing to a Vec can't fail";
 
@@ -92,39 +104,40 @@ impl<'de> Visitor<'de> for Writer<'_> {
     }
 
     fn visit_unit<E>(self) -> Result<(), E> {
-        write_nil(self.0).expect(INFALLIBLE);
+        write_nil(self.out).expect(INFALLIBLE);
         Ok(())
     }
 
     fn visit_bool<E>(self, value: bool) -> Result<(), E> {
-        write_bool(self.0, value).expect(INFALLIBLE);
+        write_bool(self.out, value).expect(INFALLIBLE);
         Ok(())
     }
 
     fn visit_u64<E>(self, value: u64) -> Result<(), E> {
-        write_uint(self.0, value).expect(INFALLIBLE);
+        write_uint(self.out, value).expect(INFALLIBLE);
         Ok(())
     }
 
     fn visit_i64<E>(self, value: i64) -> Result<(), E> {
-        write_sint(self.0, value).expect(INFALLIBLE);
+        write_sint(self.out, value).expect(INFALLIBLE);
         Ok(())
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<(), E> {
-        write_f64(self.0, value).expect(INFALLIBLE);
+        write_f64(self.out, value).expect(INFALLIBLE);
         Ok(())
     }
 
     fn visit_str<E>(self, value: &str) -> Result<(), E> {
-        write_str(self.0, value).expect(INFALLIBLE);
+        write_str(self.out, value).expect(INFALLIBLE);
         Ok(())
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        counted(self.0, ARRAY, |out| {
+        let depth = within(self.depth)?;
+        counted(self.out, ARRAY, |out| {
             let mut count = 0;
-            while items.next_element_seed(Writer(out))?.is_some() {
+            while items.next_element_seed(Writer { out, depth })?.is_some() {
                 count += 1;
             }
             Ok(count)
@@ -132,10 +145,11 @@ impl<'de> Visitor<'de> for Writer<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut pairs: A) -> Result<(), A::Error> {
-        counted(self.0, MAP, |out| {
+        let depth = within(self.depth)?;
+        counted(self.out, MAP, |out| {
             let mut count = 0;
-            while pairs.next_key_seed(Writer(out))?.is_some() {
-                pairs.next_value_seed(Writer(out))?;
+            while pairs.next_key_seed(Writer { out, depth })?.is_some() {
+                pairs.next_value_seed(Writer { out, depth })?;
                 count += 1;
             }
             Ok(count)
@@ -196,6 +210,19 @@ mod tests {
             let mut out = vec![7];
             assert!(object_to_map(line.as_bytes(), &mut out));
             assert!(out[1..] == naive(&line), "{count}");
+        }
+    }
+
+    #[test]
+    fn as_deep_as_every_host_can_read_and_no_deeper() {
+        // The second is not usual: it has a tab.
+        for space in ["", "\t"] {
+            let deep = |depth| format!("{}1{}", format!("{{{space}\"a\":").repeat(depth), "}".repeat(depth));
+            assert!(map(&deep(MAX_DEPTH)).is_some());
+            assert_eq!(map(&deep(MAX_DEPTH + 1)), None);
+            let list = |depth| format!("{{{space}\"a\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
+            assert!(map(&list(MAX_DEPTH - 1)).is_some());
+            assert_eq!(map(&list(MAX_DEPTH)), None);
         }
     }
 

@@ -12,16 +12,13 @@ use rmp::encode::{write_bool, write_nil};
 
 use super::numbers::number;
 use super::strings::string;
-use super::{ARRAY, INFALLIBLE, MAP, counted};
+use super::{ARRAY, INFALLIBLE, MAP, MAX_DEPTH, counted};
 
 /// Not a line for this module.
 pub struct Unusual;
 
 /// What comes behind what was read.
 pub(super) type Rest<'a> = Result<&'a [u8], Unusual>;
-
-/// Deeper ones are unusual, so that a line can't use up the stack.
-const MAX_DEPTH: usize = 32;
 
 /// Appends an object to `out` as a MessagePack map.
 ///
@@ -30,7 +27,7 @@ const MAX_DEPTH: usize = 32;
 pub fn object(line: &str, out: &mut Vec<u8>) -> Result<(), Unusual> {
     // What programs for Windows leave at a line's end.
     let line = line.trim_matches([' ', '\t', '\r', '\n']);
-    let rest = pairs(expect(line.as_bytes(), b'{')?, MAX_DEPTH, out)?;
+    let rest = pairs(expect(line.as_bytes(), b'{')?, MAX_DEPTH - 1, out)?;
     if rest.is_empty() { Ok(()) } else { Err(Unusual) }
 }
 
@@ -195,8 +192,8 @@ mod tests {
             assert!(usual(line).is_none(), "{line}");
         }
         let deep = |levels| format!("{{\"a\":{}{}}}", "[".repeat(levels), "]".repeat(levels));
-        assert!(usual(&deep(MAX_DEPTH)).is_some());
-        assert!(usual(&deep(MAX_DEPTH + 1)).is_none());
+        assert!(usual(&deep(MAX_DEPTH - 1)).is_some());
+        assert!(usual(&deep(MAX_DEPTH)).is_none());
     }
 
     proptest! {
