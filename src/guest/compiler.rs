@@ -19,6 +19,8 @@ use super::free_memory;
 use super::load::Failure;
 use super::native::Image;
 #[cfg(feature = "compiler")]
+use super::nesting;
+#[cfg(feature = "compiler")]
 use super::outcome::causes;
 #[cfg(feature = "compiler")]
 use super::tangle;
@@ -95,7 +97,12 @@ pub fn compile(engine: &Engine, content: &[u8]) -> Result<Image, Failure> {
     let content = binary.as_deref().unwrap_or(content);
     if tangle::is_in(content) {
         return Err(Failure::NoProgram(
-            "to compile it would take hours: one of its functions has too many variables that change in too many nested loops".into(),
+            "to compile it would take hours or more memory than there is: its functions have too many variables that change in too many nested loops, or too many values for too many branches and calls".into(),
+        ));
+    }
+    if nesting::is_in(content) {
+        return Err(Failure::NoProgram(
+            "to compile it would take hours or more memory than there is: its components are made of each other too many times over".into(),
         ));
     }
     let image = if content.len() < ALONE_BYTES {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use memchr::memmem;
 use wasmtime::component::{Component, Linker, ResourceTable};
 use wasmtime::{Engine, Store};
+use wasmtime_wasi::filesystem::WasiFilesystemCtxView;
 use wasmtime_wasi::p2::bindings::CommandPre as CommandOfP2;
 use wasmtime_wasi::p3::bindings::CommandPre as CommandOfP3;
 use wasmtime_wasi::sockets::WasiSocketsCtxView;
@@ -18,6 +19,7 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::engine::GuestEngine;
 use super::limits::{Limits, bound};
+use super::listings::{self, Listings};
 #[cfg(feature = "http")]
 use super::network::http::{self, Client};
 use super::network::names::LookUps;
@@ -40,6 +42,7 @@ pub struct State {
     /// Whom it may talk to.
     pub network: Network,
     look_ups: LookUps,
+    listings: Listings,
     #[cfg(feature = "http")]
     http: WasiHttpCtx,
     #[cfg(feature = "http")]
@@ -75,6 +78,7 @@ impl State {
             handles,
             limits: Limits::of_component(config.memory_limit_bytes),
             look_ups: LookUps::default(),
+            listings: Listings::default(),
             #[cfg(feature = "http")]
             http: WasiHttpCtx::new(),
             #[cfg(feature = "http")]
@@ -87,6 +91,12 @@ impl State {
     pub fn look_ups_and_sockets(&mut self) -> (&mut LookUps, WasiSocketsCtxView<'_>) {
         let sockets = WasiSocketsCtxView { ctx: self.wasi.sockets(), table: &mut self.handles };
         (&mut self.look_ups, sockets)
+    }
+
+    /// What listing a directory works with.
+    pub fn listings_and_files(&mut self) -> (&mut Listings, WasiFilesystemCtxView<'_>) {
+        let files = WasiFilesystemCtxView { ctx: self.wasi.filesystem(), table: &mut self.handles };
+        (&mut self.listings, files)
     }
 }
 
@@ -113,6 +123,7 @@ pub fn linker(engine: &Engine, concurrent: bool) -> wasmtime::Result<Linker<Stat
     #[cfg(feature = "http")]
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     linker.allow_shadowing(true);
+    listings::add_to_linker(&mut linker)?;
     names::add_p2_to_linker(&mut linker)?;
     sockets::add_p2_to_linker(&mut linker)?;
     #[cfg(feature = "http")]

@@ -26,6 +26,7 @@ use wasmtime::{
     component,
 };
 
+use super::limits::{MAX_COMPONENT_INSTANCES, MAX_MEMORIES, MAX_TABLES};
 use super::sandbox::State;
 use super::ticker::Ticker;
 use super::turns::{Place, Share};
@@ -184,12 +185,10 @@ fn module_linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
 const BERTHS: u32 = 128;
 /// A component of WASI 0.3 may have functions that run beside each other on stacks of their own.
 const STACKS_OF_CONCURRENT: u32 = 1000;
-/// Other places in the pool: a module needs one of each kind, a component some more.
-const MEMORIES: u32 = 512;
-const TABLES: u32 = 1000;
-const INSTANCES: u32 = 1000;
-/// Memories, and tables, of one module: programs have one, proposals allow a few more.
-const MAX_PER_MODULE: u32 = 16;
+/// Other places in the pool: as many as all guests may have together, so that none takes another's.
+const MEMORIES: u32 = BERTHS * MAX_MEMORIES as u32;
+const TABLES: u32 = BERTHS * MAX_TABLES as u32;
+const INSTANCES: u32 = BERTHS * MAX_COMPONENT_INSTANCES as u32;
 /// Bytes of a guest's memory that stay with their slot when a run has ended: enough for a small program's next
 /// run, and little for a hundred inputs that wait.
 const KEPT_BYTES: usize = 16 << 10;
@@ -212,8 +211,8 @@ fn engine(traits: Traits) -> wasmtime::Result<Engine> {
         .total_tables(TABLES)
         .total_core_instances(INSTANCES)
         .total_component_instances(INSTANCES)
-        .max_memories_per_module(MAX_PER_MODULE)
-        .max_tables_per_module(MAX_PER_MODULE)
+        .max_memories_per_module(MAX_MEMORIES as u32)
+        .max_tables_per_module(MAX_TABLES as u32)
         .max_memory_size(4 << 30)
         .table_elements(1_000_000)
         .max_core_instance_size(64 << 20)

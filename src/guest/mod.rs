@@ -9,10 +9,13 @@ mod component;
 mod engine;
 #[cfg(feature = "compiler")]
 mod free_memory;
+mod listings;
 mod load;
 mod nap;
 #[allow(unsafe_code, reason = "native code is loaded, and only here")]
 mod native;
+#[cfg(feature = "compiler")]
+mod nesting;
 mod network;
 pub mod precompile;
 mod program;

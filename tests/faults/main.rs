@@ -12,6 +12,7 @@ mod host;
 #[macro_use]
 mod fault;
 mod calls;
+mod components;
 mod endless;
 mod files;
 mod hosts;

@@ -6,11 +6,12 @@ use crate::config::Config;
 
 /// Entries of all tables together: function pointers, 8 bytes each. Large programs have tens of thousands.
 const MAX_TABLE_ELEMENTS: usize = 1_000_000;
-/// A WASI program has one memory; proposals allow a few more.
-const MAX_MEMORIES: usize = 16;
-const MAX_TABLES: usize = 16;
+/// A WASI program has one memory; proposals allow a few more, and a component may be made of several programs.
+pub const MAX_MEMORIES: usize = 8;
+/// As for memories.
+pub const MAX_TABLES: usize = 16;
 /// Components have a handful: the program, adapters, shared libraries.
-const MAX_COMPONENT_INSTANCES: usize = 1000;
+pub const MAX_COMPONENT_INSTANCES: usize = 100;
 
 /// The limits of one run, and what was refused because of them.
 #[derive(Debug)]
@@ -54,8 +55,17 @@ fn grown(total: usize, current: usize, desired: usize, limit: usize) -> Option<u
     (grown <= limit).then_some(grown)
 }
 
+/// Whether it is not for `limit` to refuse it: wasmtime asks before it looks at what the program itself lets a memory or
+/// table become.
+fn is_beyond_own(desired: usize, maximum: Option<usize>, limit: usize) -> bool {
+    maximum.is_some_and(|maximum| desired > maximum && maximum < limit)
+}
+
 impl ResourceLimiter for Limits {
-    fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> Result<bool> {
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> Result<bool> {
+        if is_beyond_own(desired, maximum, self.memory_limit_bytes) {
+            return Ok(false);
+        }
         match grown(self.memory_bytes, current, desired, self.memory_limit_bytes) {
             Some(total) => {
                 self.memory_bytes = total;
@@ -68,7 +78,10 @@ impl ResourceLimiter for Limits {
         }
     }
 
-    fn table_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> Result<bool> {
+    fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> Result<bool> {
+        if is_beyond_own(desired, maximum, MAX_TABLE_ELEMENTS) {
+            return Ok(false);
+        }
         match grown(self.table_elements, current, desired, MAX_TABLE_ELEMENTS) {
             Some(total) => {
                 self.table_elements = total;
@@ -121,6 +134,19 @@ mod tests {
         // Refused once is not refused for ever: another memory may still be small.
         assert!(limits.memory_growing(600, 600, None).unwrap());
         assert!(!limits.memory_growing(0, usize::MAX, None).unwrap());
+    }
+
+    #[test]
+    fn what_a_memory_may_not_become_by_itself_does_not_count() {
+        let mut limits = Limits::of_module(1000);
+        for _ in 0..10 {
+            assert!(!limits.memory_growing(100, 300, Some(200)).unwrap());
+            assert!(!limits.table_growing(0, MAX_TABLE_ELEMENTS, Some(1)).unwrap());
+        }
+        assert!(!limits.memory_refused && !limits.table_refused);
+        assert!(!limits.table_growing(0, MAX_TABLE_ELEMENTS + 1, Some(MAX_TABLE_ELEMENTS)).unwrap());
+        assert!(limits.table_refused);
+        assert!(limits.memory_growing(0, 1000, Some(1000)).unwrap());
     }
 
     #[test]

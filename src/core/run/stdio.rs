@@ -390,21 +390,34 @@ impl StdoutStream for GuestStream {
     }
 
     fn p2_stream(&self) -> Box<dyn OutputStream> {
-        Box::new(self.clone())
+        Box::new(PermittedStream { stream: self.clone(), permitted_bytes: 0 })
     }
 }
 
+/// The same stream in the shape that WASI 0.2 wants, where a guest first asks how much it may write.
+struct PermittedStream {
+    stream: GuestStream,
+    /// What it may still write without asking again. A guest that doesn't ask would fill the pipe beyond its limit.
+    permitted_bytes: usize,
+}
+
 #[wasmtime_wasi::async_trait]
-impl Pollable for GuestStream {
+impl Pollable for PermittedStream {
     async fn ready(&mut self) {
-        self.room().await;
+        self.stream.room().await;
     }
 }
 
 #[wasmtime_wasi::async_trait]
-impl OutputStream for GuestStream {
+impl OutputStream for PermittedStream {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        Ok(self.take([&bytes[..]])?)
+        let Some(permitted_bytes) = self.permitted_bytes.checked_sub(bytes.len()) else {
+            return Err(StreamError::trap(
+                "it wrote more to an output stream than check-write had permitted",
+            ));
+        };
+        self.permitted_bytes = permitted_bytes;
+        Ok(self.stream.take([&bytes[..]])?)
     }
 
     fn flush(&mut self) -> StreamResult<()> {
@@ -413,11 +426,12 @@ impl OutputStream for GuestStream {
     }
 
     fn check_write(&mut self) -> StreamResult<usize> {
-        Ok(if self.has_room() { BLOCK_BYTES } else { 0 })
+        self.permitted_bytes = if self.stream.has_room() { BLOCK_BYTES } else { 0 };
+        Ok(self.permitted_bytes)
     }
 
     async fn blocking_write_and_flush(&mut self, bytes: Bytes) -> StreamResult<()> {
-        Ok(GuestStream::write(self, [&bytes[..]]).await?)
+        Ok(self.stream.write([&bytes[..]]).await?)
     }
 }
 

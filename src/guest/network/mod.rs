@@ -120,6 +120,8 @@ pub struct Network {
     resolved: Arc<Mutex<Resolved>>,
     /// Whether a UDP socket is, or was, at a place that the system picked.
     udp_elsewhere: Arc<AtomicBool>,
+    /// Look-ups of names that may still begin.
+    look_ups: Arc<tokio::sync::Semaphore>,
     /// HTTP requests that may still begin.
     #[cfg(feature = "http")]
     requests: Arc<tokio::sync::Semaphore>,
@@ -150,6 +152,7 @@ impl Network {
             reach: Arc::clone(reach),
             resolved: Arc::default(),
             udp_elsewhere: Arc::default(),
+            look_ups: Arc::new(tokio::sync::Semaphore::new(names::MOST_LOOK_UPS)),
             #[cfg(feature = "http")]
             requests: Arc::new(tokio::sync::Semaphore::new(reach.connections_limit as usize)),
         }
@@ -247,7 +250,8 @@ impl Network {
             Target::Address(address) => Ok(vec![*address]),
             Target::Name(name) if !self.may_look_up(name) => Err(names::NoAddress::Refused),
             Target::Name(name) => {
-                let addresses = names::look_up(name).await?;
+                let place = Arc::clone(&self.look_ups).acquire_owned().await;
+                let addresses = names::look_up(name, place.map_err(|_| names::NoAddress::Unknown)?).await?;
                 Ok(addresses.into_iter().filter(|address| self.may_resolve(name, *address)).collect())
             }
         }

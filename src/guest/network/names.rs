@@ -4,8 +4,11 @@
 //! up is then wasmtime-wasi's own.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, ToSocketAddrs};
+use std::sync::Arc;
 
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::spawn_blocking;
 use wasmtime::Result;
 use wasmtime::component::{Accessor, Linker, Resource};
 use wasmtime_wasi::p2::bindings::sockets::ip_name_lookup as p2;
@@ -26,12 +29,21 @@ pub enum NoAddress {
     Unknown,
 }
 
-/// Asks the system's resolver.
+/// Look-ups of one run that have not ended. The system's resolver can't be interrupted: what a guest gives up waits for
+/// its turn all the same.
+pub const MOST_LOOK_UPS: usize = 16;
+
+/// Asks the system's resolver. The place is taken until that has an answer, whoever still waits for it.
 ///
 /// # Errors
 /// When it has no answer.
-pub async fn look_up(name: &str) -> Result<Vec<IpAddr>, NoAddress> {
-    let found = tokio::net::lookup_host((name, 0)).await.map_err(|_| NoAddress::Unknown)?;
+pub async fn look_up(name: &str, place: OwnedSemaphorePermit) -> Result<Vec<IpAddr>, NoAddress> {
+    let name = name.to_owned();
+    let ask = move || {
+        let _place = place;
+        (name.as_str(), 0).to_socket_addrs()
+    };
+    let found = spawn_blocking(ask).await.ok().and_then(std::result::Result::ok).ok_or(NoAddress::Unknown)?;
     Ok(found.map(|address| address.ip().to_canonical()).collect())
 }
 
@@ -69,7 +81,12 @@ impl p2::Host for View<'_> {
             Target::Name(name) => Some(name),
             Target::Address(_) => None,
         };
+        let Ok(place) = Arc::clone(&self.network.look_ups).try_acquire_owned() else {
+            return Err(ErrorCode::TemporaryResolverFailure.into());
+        };
         let stream = p2::Host::resolve_addresses(&mut self.general, network, name)?;
+        // The threads take these in the order they come, so the look-up has begun by then.
+        spawn_blocking(move || drop(place));
         match known_as {
             Some(name) => self.look_ups.insert(stream.rep(), name),
             None => self.look_ups.remove(&stream.rep()),
