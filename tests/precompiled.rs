@@ -48,6 +48,19 @@ fn a_precompiled_program_runs_only_where_it_is_trusted() {
 }
 
 #[test]
+fn a_precompiled_program_where_a_guest_may_write_is_refused() {
+    let scene = scene_with(Guest::new().out("hello\n").wat());
+    assert!(compile(&scene, "guest.wat", "guest.cwasm").status.success());
+    let program = scene.path("guest.cwasm").display().to_string();
+    let folder = scene.path("").display().to_string();
+    let options =
+        [("wasi_path", program.as_str()), ("precompiled", "on"), ("accessible_paths", &folder), ONCE];
+    let mut host = scene.input("exec_wasi", &options).start();
+    host.wait_for_log("where a program may write: what is run outside the sandbox must not lie there");
+    assert!(host.stop().lines().is_empty());
+}
+
+#[test]
 fn components_can_be_compiled_elsewhere_too() {
     let guest = Guest::new().out("hello\n");
     for component in [guest.component(), guest.async_component()] {

@@ -76,7 +76,10 @@ impl Schedule {
         let held_back = starts((due + self.wait()).saturating_duration_since(following), interval);
         let catch_up = interval.as_nanos().saturating_mul(u128::from(late.max(held_back)));
         // Durations beyond 2^64 ns are centuries; the schedule need not be exact there.
-        self.next = Some(following + Duration::from_nanos(u64::try_from(catch_up).unwrap_or(u64::MAX)));
+        let next = following + Duration::from_nanos(u64::try_from(catch_up).unwrap_or(u64::MAX));
+        // What isn't there yet may come soon, however rarely it will run then.
+        let soon = (turnout == Turnout::NoGuest).then(|| now + self.wait_for_guest());
+        self.next = Some(soon.map_or(next, |soon| soon.min(next)));
         late
     }
 
@@ -86,6 +89,12 @@ impl Schedule {
             self.next = Some(now);
         }
         self.failures = 0;
+    }
+
+    /// From a start that found no guest to the next look for one.
+    fn wait_for_guest(&self) -> Duration {
+        let doublings = self.failures.saturating_sub(1).min(31);
+        ONCE_RETRY.saturating_mul(1 << doublings).min(self.backoff_max)
     }
 
     /// From a start to the next one.
@@ -128,6 +137,20 @@ mod tests {
         assert_eq!(schedule.next_start(), Some(start + SECOND));
         assert_eq!(schedule.run_ended(Turnout::Ran, start + SECOND * 3 / 2), 0);
         assert_eq!(schedule.next_start(), Some(start + 2 * SECOND));
+    }
+
+    #[test]
+    fn where_there_is_no_guest_it_is_soon_looked_for_again_however_long_the_interval() {
+        let mut now = Instant::now();
+        let mut schedule = Schedule::new(Rhythm::Every(60 * MINUTE), MINUTE, now);
+        for seconds in [1, 2, 4, 8, 16, 32, 60, 60] {
+            schedule.run_ended(Turnout::NoGuest, now);
+            assert_eq!(schedule.next_start(), Some(now + seconds * SECOND));
+            assert_eq!(schedule.backoff(), None);
+            now += seconds * SECOND;
+        }
+        schedule.run_ended(Turnout::Ran, now);
+        assert_eq!(schedule.next_start(), Some(now + 60 * MINUTE));
     }
 
     #[test]

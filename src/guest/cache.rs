@@ -148,7 +148,7 @@ impl Cache {
             // Made by a compiler with other settings, and possibly good for that one.
             Err(_) if cfg!(not(feature = "compiler")) => Found::Nothing,
             // Nor does it fit when it is compiled again, which is the moment to say so.
-            Err(error) if native::is_too_large(&error) => Found::Nothing,
+            Err(error) if native::is_too_large(&error) || native::is_forbidden(&error) => Found::Nothing,
             Err(error) => self.damaged(name, causes(&error)),
         }
     }

@@ -19,6 +19,7 @@ use super::engine::{GuestEngine, VERSION};
 use super::native::{self, Code, Image, Trust};
 use super::outcome::causes;
 use super::program::{Form, Program, Scan, digest, read};
+use super::writable;
 use crate::event::Event;
 use crate::host::alloc::release_freed_memory;
 use crate::pipe::Pipe;
@@ -77,6 +78,12 @@ impl Load {
                 "it is a precompiled program: native code, which no sandbox confines; if you trust whoever made it, set option precompiled".into(),
             )
         })?;
+        if let Some(directory) = writable::decides(&self.path) {
+            return Err(Failure::NoProgram(format!(
+                "it is a precompiled program in \"{}\", where a program may write: what is run outside the sandbox must not lie there",
+                directory.display()
+            )));
+        }
         // Copied, not mapped: others than us may write to it, and to cut it off while it is mapped would
         // end the whole process.
         let image = Image::trusted(self.content()?, trust);
@@ -128,6 +135,11 @@ impl Load {
         image.load(&self.engine.engine).map_err(|error| {
             if native::is_too_large(&error) {
                 Failure::NoProgram(format!("it needs more than a program may have: {}", causes(&error)))
+            } else if native::is_forbidden(&error) {
+                Failure::NoProgram(format!(
+                    "this process may not make memory executable, which native code needs (MemoryDenyWriteExecute of systemd, a rule of SELinux?): {}",
+                    causes(&error)
+                ))
             } else {
                 Failure::Passing(format!("its code can't be loaded: {}", causes(&error)))
             }

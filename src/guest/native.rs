@@ -38,6 +38,12 @@ pub fn is_too_large(error: &Error) -> bool {
     error.chain().any(|cause| cause.to_string().contains("pooling allocator requirements"))
 }
 
+/// Whether code can't be loaded because this process may not run what it has written, whatever that is. wasmtime has
+/// no type for that error either.
+pub fn is_forbidden(error: &Error) -> bool {
+    error.chain().any(|cause| cause.to_string().contains("unable to make memory executable"))
+}
+
 /// Whether native code is a module or a component.
 fn known(form: Option<Precompiled>) -> wasmtime::Result<Precompiled> {
     form.ok_or_else(|| Error::msg("it is no native code of wasmtime's"))

@@ -14,6 +14,7 @@ use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::task::{Context, Poll};
 use std::thread::JoinHandle;
@@ -37,7 +38,7 @@ use super::state_dir::StateDir;
 use super::stdio::Streams;
 use super::turns::Share;
 use super::waiting_room::{Outside, Seat, WaitingRoom};
-use super::writable::Writable;
+use super::writable::{self, Writable};
 use crate::config::{AfterRun, Config};
 use crate::counters::Counters;
 use crate::event::{Event, Level};
@@ -55,11 +56,16 @@ const LONG_WAIT: Duration = Duration::from_secs(1);
 const FAR: Duration = Duration::from_secs(5);
 /// For a wait this long, what the last run has needed goes back to the system.
 const VERY_FAR: Duration = Duration::from_secs(60);
+/// How old a published counter may be while the guest runs or fails without a word.
+const PUBLISH_EVERY: Duration = Duration::from_secs(5);
 /// How soon a thread is asked for again when there was none.
 const RETRY: Duration = Duration::from_secs(1);
 /// Threads for a guest's file access. It makes one at a time; a further one is needed when the last run
 /// was stopped in the middle of one that takes for ever.
 const FILE_THREADS: usize = 4;
+/// Tasks that go on before the guest does. All that it begins and gives up at once, such as HTTP requests, have to be
+/// gone when it goes on to begin more; it begins far fewer in the time that it computes in one go.
+const TASKS_BEFORE_GUEST: u32 = 10_000;
 /// How much lower than the host's a guest's priority is; the host's gets ten times as much processor time.
 const NICE: i32 = 10;
 const MAX_NICE: i32 = 19;
@@ -91,6 +97,7 @@ pub struct Runner {
     cancelled: Option<Instant>,
     ended: mpsc::Receiver<()>,
     thread: LastThread,
+    _writable: Writable,
     /// Kept open for as long as the input may want to wait in it.
     _waiting_room: Option<Arc<WaitingRoom>>,
 }
@@ -120,12 +127,20 @@ impl Runner {
             _end: end,
         };
         let name = job.name.clone();
+        let writable = job.writable.clone();
         let running = Box::new(Running::new(job));
         match tether.seat.clone() {
             Some(seat) => seat.spawn(tether.wait(running)),
             None => NewThread::start(&name)?.give(tether, running),
         }
-        Ok(Self { cancel: Some(cancel), cancelled: None, ended, thread, _waiting_room: waiting_room })
+        Ok(Self {
+            cancel: Some(cancel),
+            cancelled: None,
+            ended,
+            thread,
+            _writable: writable,
+            _waiting_room: waiting_room,
+        })
     }
 
     /// Tells the guest to stop, without waiting for it.
@@ -278,6 +293,9 @@ fn run(mut running: Box<Running>, cancelled: &mut oneshot::Receiver<()>) -> Resu
     };
     give_way_to_host();
     let end = runtime.block_on(running.run(&engine, &Rc::default(), cancelled));
+    if end.is_break() {
+        running.streams.end();
+    }
     runtime.shutdown_timeout(FILE_PATIENCE);
     Ok(match end {
         ControlFlow::Continue(()) => Next::Wait(running),
@@ -305,6 +323,10 @@ struct Running {
     files_refused: Arc<Rarely>,
     reach: Arc<Reach>,
     state_dir: Option<StateDir>,
+    /// When the host's thread was last woken for counters only.
+    published: Option<Instant>,
+    /// The threads of its file access that haven't ended.
+    file_threads: Arc<AtomicUsize>,
 }
 
 impl Running {
@@ -319,6 +341,8 @@ impl Running {
             files_refused: Arc::default(),
             reach: Arc::new(Reach::new(&job.config, Arc::clone(&job.pipe), Arc::clone(&job.counters))),
             state_dir: None,
+            published: None,
+            file_threads: Arc::default(),
             engine: None,
             job,
         }
@@ -327,6 +351,9 @@ impl Running {
     /// What a thread needs to run the guest, or why that can't be had.
     fn equipment(&mut self) -> Result<(Runtime, Berth), String> {
         let cant_start = |why| format!("the WebAssembly runtime can't start: {why}");
+        if self.file_threads.load(Ordering::Relaxed) >= FILE_THREADS {
+            return Err("the guest can't be started: its file access in earlier runs hangs (a named pipe without a writer, a server that is gone?)".into());
+        }
         let runtime = self.runtime().map_err(|error| cant_start(error.to_string()))?;
         let engine = match self.engine.take() {
             Some(engine) => engine,
@@ -345,6 +372,15 @@ impl Running {
     fn runtime(&self) -> io::Result<Runtime> {
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         runtime.enable_time().max_blocking_threads(FILE_THREADS).thread_name("exec_wasi-file");
+        runtime.event_interval(TASKS_BEFORE_GUEST);
+        // A thread that hangs outlives its runtime, of which there may be one for each run.
+        let (begun, ended) = (Arc::clone(&self.file_threads), Arc::clone(&self.file_threads));
+        runtime.on_thread_start(move || {
+            begun.fetch_add(1, Ordering::Relaxed);
+        });
+        runtime.on_thread_stop(move || {
+            ended.fetch_sub(1, Ordering::Relaxed);
+        });
         if self.job.config.has_network() {
             // Some descriptors, which most inputs can do without.
             runtime.enable_io();
@@ -376,7 +412,7 @@ impl Running {
             match loaded {
                 Ok(program) => {
                     let begun = Instant::now();
-                    let outcome = match self.hold_state_dir() {
+                    let outcome = match self.hold_directories() {
                         Ok(()) => tokio::select! {
                             biased;
                             _ = &mut *cancelled => None,
@@ -400,7 +436,6 @@ impl Running {
                 break;
             }
         }
-        self.streams.end();
         ControlFlow::Break(status)
     }
 
@@ -437,9 +472,14 @@ impl Running {
         }
     }
 
-    /// Makes sure that the input's own directory is there and nobody else's.
-    fn hold_state_dir(&mut self) -> Result<(), String> {
-        if let (None, Some(path)) = (&self.state_dir, &self.job.config.state_dir) {
+    /// Makes sure that what is granted is what was meant, and that the input's own directory is there and nobody
+    /// else's.
+    fn hold_directories(&mut self) -> Result<(), String> {
+        writable::check_grants(&self.job.config)?;
+        if let Some(path) = &self.job.config.state_dir
+            && self.state_dir.as_ref().is_none_or(|held| !held.is_at(path))
+        {
+            self.state_dir = None;
             self.state_dir = Some(StateDir::hold(path)?);
         }
         Ok(())
@@ -518,9 +558,18 @@ impl Running {
             self.health.bad(outcome.to_string(), self.schedule.backoff(), outcome.level())
         };
         self.tell(event);
+        self.publish();
         if skipped > 0 {
             self.job.counters.skipped_runs.add(skipped);
             self.tell(Some(Event::TicksSkipped { ticks: skipped }));
+        }
+    }
+
+    /// Counters are published when the host's thread comes by, which it does for records and events only.
+    fn publish(&mut self) {
+        if self.published.is_none_or(|last| last.elapsed() >= PUBLISH_EVERY) {
+            self.published = Some(Instant::now());
+            self.job.pipe.nudge();
         }
     }
 
@@ -529,6 +578,7 @@ impl Running {
         self.schedule.run_ended(Turnout::NoGuest, Instant::now());
         let event = self.health.bad(why.to_owned(), self.schedule.backoff(), Level::Error);
         self.tell(event);
+        self.publish();
     }
 
     fn tell(&self, event: Option<Event>) {

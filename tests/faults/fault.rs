@@ -122,6 +122,13 @@ impl Fault {
         self
     }
 
+    /// An option of the last input only.
+    pub fn option_of_last(mut self, name: &str, value: &str) -> Self {
+        let (_, own) = self.inputs.last_mut().expect("an input before its options");
+        own.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     /// One more value of an option that may be repeated.
     pub fn option_again(mut self, name: &str, value: &str) -> Self {
         self.options.push((name.to_owned(), value.to_owned()));
@@ -143,6 +150,12 @@ impl Fault {
         }
         let items: Vec<String> = list.split(',').map(|item| format!("{{folder}}/{item}")).collect();
         self.option("accessible_paths", &items.join(","))
+    }
+
+    /// A directory of the row's folder.
+    pub fn directory(self, name: &str) -> Self {
+        std::fs::create_dir_all(self.scene.path(name)).expect("a folder of the row");
+        self
     }
 
     /// A file of the row's folder.

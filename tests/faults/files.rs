@@ -320,15 +320,10 @@ rows! {
             })
     };
 
-    a_read_only_directory_inside_a_writable_one => {
-        // What the operator granted twice is granted: this only must not hurt anybody.
-        let guest = Guest::new().open(4, "sub/new", CREATE).open(3, "new", CREATE);
-        Fault::guest(&guest.exit(3)).directories("data/sub:ro,data").says("exited with code 3").afterwards(|ended| {
-            let lines = ended.lines();
-            assert_eq!(shown(&lines[0]), "errno 00");
-            assert_ne!(shown(&lines[1]), "errno 00");
-        })
-    };
+    a_read_only_directory_inside_a_writable_one => Fault::guest(&Guest::new().out("never\n"))
+        .directories("data/sub:ro,data")
+        .wrote_lines::<&str>(&[])
+        .says("data/sub\" lies in \"");
 
     paths_that_are_no_paths => {
         let long = "a/".repeat(30_000);
@@ -363,6 +358,37 @@ rows! {
         .file("data/file", "content")
         .says("exited with code 3")
         .leaves(|_| ());
+
+    a_state_dir_inside_what_a_guest_may_write_to => Fault::guest(&Guest::new().out("never\n"))
+        .directories("data")
+        .option("state_dir", "{folder}/data/state")
+        .wrote_lines::<&str>(&[])
+        .says("data/state\" lies in \"")
+        .leaves(|folder| assert!(!folder.join("data/state").exists()));
+
+    // By the time that it is opened for another run, it could be a link to anywhere.
+    a_directory_inside_what_another_guest_may_write_to => Fault::of_inputs()
+        .option("oneshot", "on")
+        .input("guest.wat", Guest::new().out("before\n").program())
+        .option_of_last("accessible_paths", "{folder}/data")
+        .input("inner.wat", Guest::new().out("never\n").program())
+        .option_of_last("accessible_paths", "{folder}/data/inner:ro")
+        .directory("data/inner")
+        .wrote_lines(&["before"])
+        .says_of(2, "can't start: accessible_paths \"", "which a guest may write to");
+
+    an_env_file_inside_what_the_guest_may_write_to => Fault::guest(&Guest::new().out("never\n"))
+        .directories("data")
+        .file("data/env", "A=1")
+        .option("env_file", "{folder}/data/env")
+        .wrote_lines::<&str>(&[])
+        .says("data/env\" lies in \"");
+
+    // As often as there are threads for it, and from then on it is not even started.
+    file_access_that_hangs_in_every_run => waits_for_a_pipe(1)
+        .every_ms(5000)
+        .wrote_lines(&["before"; 4])
+        .says("its file access in earlier runs hangs");
 
     a_named_pipe_opened => waits_for_a_pipe(1).says("this run took longer than timeout (1 s)");
 

@@ -250,7 +250,9 @@ fn parse_preopen(item: &str) -> Option<Preopen> {
         None => (item, true),
     };
     let (host, guest) = paths.split_once("::").unwrap_or((paths, paths));
-    if host.is_empty() || guest.is_empty() {
+    // Meant for what ":ro" is for, and it would be a directory that the program may write to.
+    let misspelt = [":ro", ":rw"].iter().any(|suffix| paths.to_ascii_lowercase().ends_with(suffix));
+    if host.is_empty() || guest.is_empty() || misspelt {
         return None;
     }
     Some(Preopen { host: host.into(), guest: guest.to_owned(), writable })

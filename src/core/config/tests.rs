@@ -89,6 +89,8 @@ fn a_bad_value_is_named_with_its_option_and_what_is_allowed() {
         ("body_limit", "0", "from 1"),
         ("accessible_paths", "::/x", "host[::guest][:ro]"),
         ("accessible_paths", "/x,/y::/x", "two directories"),
+        ("accessible_paths", "/x:RO", "host[::guest][:ro]"),
+        ("accessible_paths", "/x::/y:rw", "host[::guest][:ro]"),
     ] {
         match read(&[(option, value)]) {
             // An empty value counts as not given, as in the host.

@@ -62,15 +62,9 @@ pub fn grants(config: &Config, streams: &Streams) -> Result<WasiCtxBuilder, Stri
     let mut wasi = WasiCtxBuilder::new();
     wasi.stdout(streams.stdout.clone()).stderr(streams.stderr.clone());
     wasi.arg(program_name(config)).args(&config.args);
-    for name in &config.inherit_env {
-        if let Some(value) = std::env::var_os(name) {
-            wasi.env(name, value.to_string_lossy());
-        }
+    for (name, value) in environment(config)? {
+        wasi.env(name, value);
     }
-    if let Some(file) = &config.env_file {
-        wasi.envs(&env_file::read(file)?);
-    }
-    wasi.envs(&config.env);
     for preopen in &config.preopens {
         let permissions = if preopen.writable { FsPerms::ReadWrite } else { FsPerms::ReadOnly };
         open(&mut wasi, "accessible_paths", &preopen.host, &preopen.guest, permissions)?;
@@ -79,6 +73,24 @@ pub fn grants(config: &Config, streams: &Streams) -> Result<WasiCtxBuilder, Stri
         open(&mut wasi, "state_dir", directory, STATE_DIR_OF_GUEST, FsPerms::ReadWrite)?;
     }
     Ok(wasi)
+}
+
+/// Its variables, each once: what `env` says goes before `env_file`, and that before what is inherited.
+fn environment(config: &Config) -> Result<Vec<(String, String)>, String> {
+    let mut variables: Vec<(String, String)> = Vec::new();
+    let inherited = config
+        .inherit_env
+        .iter()
+        .filter_map(|name| Some((name.clone(), std::env::var_os(name)?.to_string_lossy().into_owned())));
+    let from_file = config.env_file.as_deref().map(env_file::read).transpose()?;
+    let own = config.env.iter().cloned();
+    for (name, value) in inherited.chain(from_file.into_iter().flatten()).chain(own) {
+        match variables.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, known)) => *known = value,
+            None => variables.push((name, value)),
+        }
+    }
+    Ok(variables)
 }
 
 /// `argv[0]`: the name of the program's file.

@@ -28,7 +28,7 @@ pub enum Flaw {
     /// Its owner's number.
     ForeignOwner(u32),
     /// Its permissions.
-    OthersMayWrite(u32),
+    OthersMayUse(u32),
     /// It has no seal: cut off, or never ours.
     NoSeal,
     /// The seal is another one's, or bytes have changed.
@@ -42,7 +42,9 @@ impl fmt::Display for Flaw {
         match self {
             Self::NotAFile => write!(f, "it is not a regular file"),
             Self::ForeignOwner(owner) => write!(f, "it belongs to user {owner}"),
-            Self::OthersMayWrite(mode) => write!(f, "others may write to it (mode {mode:04o})"),
+            Self::OthersMayUse(mode) => {
+                write!(f, "it was not written here: others may use it (mode {mode:04o})")
+            }
             Self::NoSeal => write!(f, "it is cut off"),
             Self::BadChecksum => write!(f, "its checksum is wrong"),
             Self::Unreadable(error) => write!(f, "it can't be read: {error}"),
@@ -76,8 +78,9 @@ impl Entry {
         if metadata.uid() != owner {
             return Err(Flaw::ForeignOwner(metadata.uid()));
         }
-        if metadata.mode() & 0o022 != 0 {
-            return Err(Flaw::OthersMayWrite(metadata.mode() & 0o7777));
+        // Those of ours are nobody else's to read either; a guest's files are, as WASI makes them.
+        if metadata.mode() & 0o077 != 0 {
+            return Err(Flaw::OthersMayUse(metadata.mode() & 0o7777));
         }
         let size = usize::try_from(metadata.len()).map_err(|_| Flaw::NoSeal)?;
         let code_bytes = size.checked_sub(SEAL_BYTES).ok_or(Flaw::NoSeal)?;

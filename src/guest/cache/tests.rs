@@ -181,7 +181,7 @@ fn an_entry_that_somebody_else_may_have_made_is_not_used() {
     };
     program.store(&cache).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o620)).unwrap();
-    expect("others may write to it (mode 0620)");
+    expect("others may use it (mode 0620)");
 
     program.store(&cache).unwrap();
     let elsewhere = place.0.join("elsewhere");
