@@ -145,10 +145,10 @@ fn a_threaded_input_delivers_everything_and_stops_in_time() {
     assert!(ended.took < Duration::from_secs(6), "{:?}", ended.took);
 }
 
-/// One batch is more than this storage may ever hold.
+/// One batch is more than this storage may ever hold. (Fluent Bit 2.2 ends itself when it is offered such a one.)
 #[test]
 fn a_storage_smaller_than_a_batch_takes_it_in_pieces() {
-    if !is_real() {
+    if !is_real() || host_version() < (4, 0, 0) {
         return;
     }
     let scene = Scene::new();
