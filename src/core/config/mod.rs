@@ -189,7 +189,6 @@ impl Config {
     ///
     /// # Errors
     /// The first option that is missing or can't be used, with its value and what is allowed.
-    #[cold]
     pub fn from_properties(properties: &impl Properties) -> Result<Self, ConfigError> {
         let reader = Reader(properties);
         let mut notes = Vec::new();

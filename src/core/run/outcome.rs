@@ -63,7 +63,6 @@ pub enum Outcome {
 
 impl Outcome {
     /// What an error of a running guest means.
-    #[cold]
     pub fn of_error(error: &Error, limits: &Limits, config: &Config) -> Self {
         if let Some(exit) = error.downcast_ref::<I32Exit>() {
             return Self::Exited { code: exit.0.cast_unsigned() };

@@ -1,11 +1,11 @@
-//! Numbers of a usual JSON line: integers stay integers where 64 bits hold them, all else is the nearest double.
+//! Numbers: integers stay integers where 64 bits hold them, all else is the nearest double.
 //!
 //! Most are short, and what is made of them is exact in each step. The standard library reads the others.
 
 use rmp::encode::{write_f64, write_sint, write_uint};
 
 use super::INFALLIBLE;
-use super::usual::{Rest, Unusual};
+use super::values::{NotJson, Rest};
 
 /// A number of so many digits is exact in a double, and in an integer of 64 bits with a sign.
 const SAFE_DIGITS: usize = 15;
@@ -21,7 +21,7 @@ pub(super) fn number<'a>(text: &'a [u8], out: &mut Vec<u8>) -> Rest<'a> {
     };
     let (number, digits, rest) = more_digits(0, whole)?;
     if whole[0] == b'0' && digits > 1 {
-        return Err(Unusual);
+        return Err(NotJson);
     }
     match rest {
         [b'.', decimals @ ..] => {
@@ -67,9 +67,9 @@ fn long_number<'a>(text: &'a [u8], rest: &'a [u8], out: &mut Vec<u8>) -> Rest<'a
         write_sint(out, number).expect(INFALLIBLE);
     } else {
         let number: f64 = number.parse().expect("as JSON writes numbers, Rust reads them");
-        // One that no double is near to is not JSON for serde_json.
+        // One that no double is near to.
         if number.is_infinite() {
-            return Err(Unusual);
+            return Err(NotJson);
         }
         write_f64(out, number).expect(INFALLIBLE);
     }
@@ -78,12 +78,12 @@ fn long_number<'a>(text: &'a [u8], rest: &'a [u8], out: &mut Vec<u8>) -> Rest<'a
 
 /// The number that `number` becomes with the digits that follow, of which there must be some (if they are too many, it is
 /// of no use); how many they are, and what comes behind.
-fn more_digits(mut number: u64, text: &[u8]) -> Result<(u64, usize, &[u8]), Unusual> {
+fn more_digits(mut number: u64, text: &[u8]) -> Result<(u64, usize, &[u8]), NotJson> {
     let mut rest = text;
     while let [digit @ b'0'..=b'9', behind @ ..] = rest {
         number = number.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
         rest = behind;
     }
     let digits = text.len() - rest.len();
-    if digits == 0 { Err(Unusual) } else { Ok((number, digits, rest)) }
+    if digits == 0 { Err(NotJson) } else { Ok((number, digits, rest)) }
 }

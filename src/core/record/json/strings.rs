@@ -1,9 +1,9 @@
-//! Strings of a usual JSON line: most are short and plain, some long, a few have escapes.
+//! Strings: most are short and plain, some long, a few have escapes.
 
 use memchr::memchr2;
 
 use super::super::encode::{SHORT_STRING, push_str, push_str_header};
-use super::usual::{Rest, Unusual, expect};
+use super::values::{NotJson, Rest, expect};
 
 /// A string that ends within so many times eight bytes is short.
 const SHORT_WORDS: usize = 3;
@@ -25,7 +25,7 @@ pub(super) fn string<'a>(text: &'a [u8], out: &mut Vec<u8>) -> Rest<'a> {
             out.truncate(start);
             escaped(text, out)
         }
-        _ => Err(Unusual),
+        _ => Err(NotJson),
     }
 }
 
@@ -70,13 +70,13 @@ fn escaped<'a>(mut text: &'a [u8], out: &mut Vec<u8>) -> Rest<'a> {
                 out[start..].rotate_right(header_len);
                 return Ok(rest);
             }
-            _ => return Err(Unusual),
+            _ => return Err(NotJson),
         };
     }
 }
 
 /// The byte that is written as a backslash and a letter.
-fn escape(letter: u8) -> Result<u8, Unusual> {
+fn escape(letter: u8) -> Result<u8, NotJson> {
     Ok(match letter {
         b'n' => b'\n',
         b't' => b'\t',
@@ -84,7 +84,7 @@ fn escape(letter: u8) -> Result<u8, Unusual> {
         b'b' => 0x08,
         b'f' => 0x0c,
         b'"' | b'\\' | b'/' => letter,
-        _ => return Err(Unusual),
+        _ => return Err(NotJson),
     })
 }
 
@@ -98,18 +98,18 @@ fn unicode<'a>(text: &'a [u8], out: &mut Vec<u8>) -> Rest<'a> {
         count = 2;
     }
     for character in char::decode_utf16(units.into_iter().take(count)) {
-        let character = character.map_err(|_| Unusual)?;
+        let character = character.map_err(|_| NotJson)?;
         out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
     }
     Ok(rest)
 }
 
 /// Four digits, and what comes behind them.
-fn hex(text: &[u8]) -> Result<(u16, &[u8]), Unusual> {
-    let (digits, rest) = text.split_first_chunk::<4>().ok_or(Unusual)?;
+fn hex(text: &[u8]) -> Result<(u16, &[u8]), NotJson> {
+    let (digits, rest) = text.split_first_chunk::<4>().ok_or(NotJson)?;
     let mut number = 0;
     for digit in digits {
-        number = number << 4 | char::from(*digit).to_digit(16).ok_or(Unusual)? as u16;
+        number = number << 4 | char::from(*digit).to_digit(16).ok_or(NotJson)? as u16;
     }
     Ok((number, rest))
 }
