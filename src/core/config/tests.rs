@@ -105,6 +105,13 @@ fn a_bad_value_is_named_with_its_option_and_what_is_allowed() {
 }
 
 #[test]
+fn a_line_is_not_given_the_key_of_its_streams_name() {
+    let error = read(&[("stderr", "record"), ("message_key", "stream")]).unwrap_err();
+    assert!(error.contains("message_key stream"), "{error}");
+    assert!(read(&[("message_key", "stream")]).is_ok());
+}
+
+#[test]
 fn sizes_and_times_are_the_hosts() {
     for (text, bytes) in [
         ("0", 0),

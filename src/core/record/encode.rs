@@ -170,6 +170,15 @@ mod tests {
     }
 
     #[test]
+    fn no_time_becomes_one_of_the_hosts_marks() {
+        for seconds in [u64::from(LAST_SECOND), u64::from(u32::MAX) - 1, u64::from(u32::MAX), u64::MAX] {
+            let mut record = WireFormat::Metadata.head().to_vec();
+            WireFormat::Metadata.set_time(&mut record, Duration::from_secs(seconds));
+            assert_eq!(record[4..8], LAST_SECOND.to_be_bytes());
+        }
+    }
+
+    #[test]
     fn text_records_are_these_bytes() {
         let body = b"\x81\xabwasi_stdout\xa2hi";
         assert_eq!(
