@@ -106,9 +106,10 @@ pub fn compile(engine: &Engine, content: &[u8]) -> Result<Image, Failure> {
         ));
     }
     let image = if content.len() < ALONE_BYTES {
-        Image::compiled(&alone(engine)?, content)
+        Image::compiled(&like(engine, Threads::One)?, content)
     } else {
-        pool()?.install(|| Image::compiled(engine, content))
+        let compiling = like(engine, Threads::Many)?;
+        pool()?.install(|| Image::compiled(&compiling, content))
     };
     image.map_err(|error| Failure::NoProgram(format!("it is not valid WebAssembly: {}", causes(&error))))
 }
@@ -118,11 +119,22 @@ pub fn compile(engine: &Engine, content: &[u8]) -> Result<Image, Failure> {
 #[cfg(feature = "compiler")]
 const ALONE_BYTES: usize = 32 << 10;
 
-/// An engine that makes the same code as `engine`, on one thread, and has no place to run it.
+/// Threads that a compilation has.
 #[cfg(feature = "compiler")]
-fn alone(engine: &Engine) -> Result<Engine, Failure> {
+#[derive(PartialEq)]
+enum Threads {
+    One,
+    Many,
+}
+
+/// An engine that makes the same code as `engine` and has no place to run it. An engine keeps what its compiler has
+/// needed, several megabytes for each thread, for the next compilation; this one is gone with it.
+#[cfg(feature = "compiler")]
+fn like(engine: &Engine, threads: Threads) -> Result<Engine, Failure> {
     let mut config = engine.config().clone();
-    config.parallel_compilation(false).allocation_strategy(InstanceAllocationStrategy::OnDemand);
+    config
+        .parallel_compilation(threads == Threads::Many)
+        .allocation_strategy(InstanceAllocationStrategy::OnDemand);
     Engine::new(&config).map_err(|error| Failure::Passing(format!("no compiler for it: {}", causes(&error))))
 }
 

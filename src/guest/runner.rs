@@ -230,7 +230,8 @@ impl Tether {
     /// All that a thread does.
     fn go_on(mut self, running: Box<Running>) {
         // A defect of ours must neither end the agent nor stay unsaid.
-        let next = catch_unwind(AssertUnwindSafe(|| run(running, &mut self.cancelled)));
+        let next =
+            catch_unwind(AssertUnwindSafe(|| run(running, &mut self.cancelled, self.outside.as_mut())));
         let next = next.unwrap_or_else(|_| Err("the guest's thread panicked".into()));
         match next {
             Ok(Next::Wait(running)) => {
@@ -279,7 +280,11 @@ impl Drop for Tether {
 }
 
 /// Runs the guest until there is nothing for this thread to do; or why that is impossible.
-fn run(mut running: Box<Running>, cancelled: &mut oneshot::Receiver<()>) -> Result<Next, String> {
+fn run(
+    mut running: Box<Running>,
+    cancelled: &mut oneshot::Receiver<()>,
+    outside: Option<&mut Outside>,
+) -> Result<Next, String> {
     signals::leave_to_host();
     let is_new = running.engine.is_none();
     let (runtime, engine) = match running.equipment() {
@@ -292,7 +297,7 @@ fn run(mut running: Box<Running>, cancelled: &mut oneshot::Receiver<()>) -> Resu
         }
     };
     give_way_to_host();
-    let end = runtime.block_on(running.run(&engine, &Rc::default(), cancelled));
+    let end = runtime.block_on(running.run(&engine, &Rc::default(), cancelled, outside));
     if end.is_break() {
         running.streams.end();
     }
@@ -394,6 +399,7 @@ impl Running {
         engine: &Berth,
         share: &Rc<Share>,
         cancelled: &mut oneshot::Receiver<()>,
+        mut outside: Option<&mut Outside>,
     ) -> ControlFlow<Option<i32>> {
         const CANCELLED: ControlFlow<Option<i32>> = ControlFlow::Break(None);
         let mut status = None;
@@ -409,6 +415,14 @@ impl Running {
                 _ = &mut *cancelled => return CANCELLED,
                 loaded = self.program.current(engine, &self.job.pipe) => loaded,
             };
+            if let Some(outside) = &mut outside {
+                // Others may have waited for the same compilation, and all would go on together.
+                tokio::select! {
+                    biased;
+                    _ = &mut *cancelled => return CANCELLED,
+                    () = outside.queue() => {}
+                }
+            }
             match loaded {
                 Ok(program) => {
                     let begun = Instant::now();

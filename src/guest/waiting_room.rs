@@ -3,20 +3,24 @@
 //! A thread with its stack, its executor and what the allocator keeps for it is a hundred kilobytes and
 //! more. A guest that runs once an hour needs them for milliseconds. And what the allocator once had for a
 //! thread it never gives back, but has again for the next; so of a hundred guests that are due at the same
-//! moment, as all are at the beginning, a few go at a time, if they are quick.
+//! moment, as all are at the beginning, a few go at a time, as long as those are quick.
 
 use std::future::Future;
 use std::io;
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout;
 
-/// Whoever has waited for so long behind others goes beside them.
+/// Whoever has seen nobody come back for so long goes beside those who are out.
 const PATIENCE: Duration = Duration::from_millis(100);
+/// And so does whoever has waited for so long.
+const LONGEST_QUEUE: Duration = Duration::from_secs(1);
 
 /// The thread, for as long as somebody has it. Whoever drops it last waits for its end, so those who wait
 /// in it only have its handle.
@@ -33,13 +37,18 @@ pub struct Seat {
     handle: Handle,
     /// As many as there are processors.
     doors: Arc<Semaphore>,
+    /// How many have come back through them.
+    came_back: Arc<AtomicU64>,
 }
 
 /// A guest has left the room for a thread; to be kept until that is no longer needed.
 #[derive(Debug)]
-pub struct Outside(
-    #[allow(dead_code, reason = "the next one is let out when it is dropped")] Option<OwnedSemaphorePermit>,
-);
+pub struct Outside {
+    /// Kept by a guest that did not have to go beside others; the next one is let out when it is dropped.
+    door: Option<OwnedSemaphorePermit>,
+    since: Instant,
+    seat: Seat,
+}
 
 static WAITING_ROOM: Mutex<Weak<WaitingRoom>> = Mutex::new(Weak::new());
 
@@ -68,7 +77,8 @@ impl WaitingRoom {
             let _ = runtime.block_on(closed);
         })?;
         let doors = Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)));
-        Ok(Self { seat: Seat { handle, doors }, close: Some(close), thread: Some(thread) })
+        let seat = Seat { handle, doors, came_back: Arc::default() };
+        Ok(Self { seat, close: Some(close), thread: Some(thread) })
     }
 
     /// Where to wait.
@@ -85,9 +95,40 @@ impl Seat {
 
     /// Waits, for a moment at most, until few others are outside.
     pub async fn leave(&self) -> Outside {
-        let permit = timeout(PATIENCE, Arc::clone(&self.doors).acquire_owned()).await;
-        // They are never closed.
-        Outside(permit.ok().and_then(Result::ok))
+        Outside { door: self.door().await, since: Instant::now(), seat: self.clone() }
+    }
+
+    async fn door(&self) -> Option<OwnedSemaphorePermit> {
+        let begun = Instant::now();
+        let mut door = pin!(Arc::clone(&self.doors).acquire_owned());
+        loop {
+            let came_back = self.came_back.load(Ordering::Relaxed);
+            if let Ok(door) = timeout(PATIENCE, &mut door).await {
+                // They are never closed.
+                return door.ok();
+            }
+            if self.came_back.load(Ordering::Relaxed) == came_back || begun.elapsed() >= LONGEST_QUEUE {
+                return None;
+            }
+        }
+    }
+}
+
+impl Outside {
+    /// For one who went beside others and then had to wait for something else, which all may have waited for:
+    /// waits like [`leave`](Seat::leave) before it goes on.
+    pub async fn queue(&mut self) {
+        if self.door.is_none() && self.since.elapsed() >= PATIENCE {
+            self.door = self.seat.door().await;
+        }
+    }
+}
+
+impl Drop for Outside {
+    fn drop(&mut self) {
+        if self.door.is_some() {
+            self.seat.came_back.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -104,34 +145,66 @@ impl Drop for WaitingRoom {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Instant;
+    use std::sync::mpsc;
 
     #[test]
     fn there_is_one_while_it_is_needed() {
         let one = WaitingRoom::shared().unwrap();
         let two = WaitingRoom::shared().unwrap();
         assert!(Arc::ptr_eq(&one, &two));
-        let (done, waited) = std::sync::mpsc::channel();
+        let (done, waited) = mpsc::channel();
         one.seat().spawn(async move {
             done.send(std::thread::current().name().map(str::to_owned)).unwrap();
         });
         assert_eq!(waited.recv().unwrap().as_deref(), Some("exec_wasi-wait"));
     }
 
-    #[test]
-    fn a_few_leave_at_a_time_and_who_has_waited_goes_too() {
-        let room = WaitingRoom::new().unwrap();
-        let (left, outside) = std::sync::mpsc::channel();
-        let few = room.seat().doors.available_permits();
-        for _ in 0..=few {
+    /// Has `guests` leave the room, all at once.
+    fn leave(room: &WaitingRoom, guests: usize) -> mpsc::Receiver<Outside> {
+        let (left, outside) = mpsc::channel();
+        for _ in 0..guests {
             let (seat, left) = (room.seat(), left.clone());
             room.seat().spawn(async move { left.send(seat.leave().await).unwrap() });
         }
+        outside
+    }
+
+    #[test]
+    fn a_few_leave_at_a_time_and_who_sees_nobody_come_back_goes_too() {
+        let room = WaitingRoom::new().unwrap();
+        let few = room.seat().doors.available_permits();
         let begun = Instant::now();
-        let all: Vec<Outside> = (0..=few).map(|_| outside.recv().unwrap()).collect();
+        let all: Vec<Outside> = leave(&room, few + 1).iter().collect();
         assert!(begun.elapsed() >= PATIENCE / 2, "nobody made room for the last one");
-        assert_eq!(all.iter().filter(|outside| outside.0.is_some()).count(), few);
+        assert_eq!(all.iter().filter(|outside| outside.door.is_some()).count(), few);
         drop(all);
         assert_eq!(room.seat().doors.available_permits(), few);
+    }
+
+    #[test]
+    fn who_sees_others_come_back_waits_behind_them() {
+        let room = WaitingRoom::new().unwrap();
+        let few = room.seat().doors.available_permits();
+        let outside = leave(&room, few * 5);
+        // Each is out for so long that the last of them could have lost its patience twice.
+        for out in outside {
+            assert!(out.door.is_some());
+            std::thread::sleep(PATIENCE / 2 / u32::try_from(few).unwrap());
+        }
+    }
+
+    #[test]
+    fn who_went_beside_others_gets_a_door_of_its_own_once_there_is_one() {
+        let room = WaitingRoom::new().unwrap();
+        let few = room.seat().doors.available_permits();
+        let mut all: Vec<Outside> = leave(&room, few + 1).iter().collect();
+        let mut beside = all.pop().unwrap();
+        assert!(beside.door.is_none());
+        drop(all);
+        room.seat.handle.block_on(beside.queue());
+        assert!(beside.door.is_none(), "it had nothing to wait for");
+        std::thread::sleep(PATIENCE);
+        room.seat.handle.block_on(beside.queue());
+        assert!(beside.door.is_some());
     }
 }

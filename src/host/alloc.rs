@@ -5,6 +5,9 @@
 //! system allocator trusts `malloc` up to an alignment of 16, hands out such memory as 16-aligned, and
 //! the first vector instruction on it is a fault. Asking explicitly above 8 costs nothing where it isn't
 //! needed, and keeps one heap in the process.
+//!
+//! Large blocks are mapped, one by one, and so are no business of the host's `malloc`. glibc's would learn from each
+//! that is freed to keep twice as much for every thread: after a large program was compiled, tens of megabytes.
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::ffi::CStr;
@@ -14,14 +17,35 @@ use std::sync::OnceLock;
 /// What every `malloc` that a host may bring promises for any size.
 const MALLOC_ALIGN: usize = 8;
 
-/// `malloc` up to an alignment of 8, `posix_memalign` above.
+/// A block of this size or more is mapped.
+const MAPPED_BYTES: usize = 1 << 20;
+/// The smallest page that a machine has; what every mapping is aligned to.
+const PAGE_BYTES: usize = 4096;
+
+/// Large blocks by `mmap`; others by `malloc` up to an alignment of 8, and by `posix_memalign` above.
 #[derive(Debug)]
 pub struct AlignedSystem;
 
-// SAFETY: every block comes from the C library's allocator with at least the size and alignment asked
-// for, and goes back to its `free`. No call panics or allocates elsewhere.
+/// Whether a block of this layout has a mapping of its own. By the layout alone, which comes with every call.
+fn is_mapped(layout: Layout) -> bool {
+    layout.size() >= MAPPED_BYTES && layout.align() <= PAGE_BYTES
+}
+
+/// A mapping, all zero; or null.
+fn map(size: usize) -> *mut u8 {
+    let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+    // SAFETY: a new mapping, at an address that the kernel chooses.
+    let mapping = unsafe { libc::mmap(ptr::null_mut(), size, access, kind, -1, 0) };
+    if mapping == libc::MAP_FAILED { ptr::null_mut() } else { mapping.cast() }
+}
+
+// SAFETY: every block comes with at least the size and alignment asked for from the C library's allocator, to whose
+// `free` it goes back, or, as its layout tells, from `map`, and is unmapped. No call panics or allocates elsewhere.
 unsafe impl GlobalAlloc for AlignedSystem {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if is_mapped(layout) {
+            return map(layout.size());
+        }
         if layout.align() <= MALLOC_ALIGN {
             // SAFETY: any size may be asked for; null is our answer as well.
             return unsafe { libc::malloc(layout.size()) }.cast();
@@ -34,12 +58,20 @@ unsafe impl GlobalAlloc for AlignedSystem {
         }
     }
 
-    unsafe fn dealloc(&self, block: *mut u8, _layout: Layout) {
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        if is_mapped(layout) {
+            // SAFETY: the caller's block is a mapping of this size, and nobody uses it any more.
+            unsafe { libc::munmap(block.cast(), layout.size()) };
+            return;
+        }
         // SAFETY: the caller got the block from this allocator, so it is `free`'s to take.
         unsafe { libc::free(block.cast()) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        if is_mapped(layout) {
+            return map(layout.size());
+        }
         if layout.align() <= MALLOC_ALIGN {
             // SAFETY: as in `alloc`. Fresh pages are zero already, which `calloc` knows.
             return unsafe { libc::calloc(1, layout.size()) }.cast();
@@ -54,12 +86,21 @@ unsafe impl GlobalAlloc for AlignedSystem {
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        if layout.align() <= MALLOC_ALIGN {
-            // SAFETY: the block came from `malloc`, `calloc` or `realloc`.
-            return unsafe { libc::realloc(block.cast(), new_size) }.cast();
-        }
         // SAFETY: the caller vouches that the new size is valid with this alignment.
         let new_layout = unsafe { Layout::from_size_align_unchecked(new_size, layout.align()) };
+        match (is_mapped(layout), is_mapped(new_layout)) {
+            (true, true) => {
+                // SAFETY: the block is a mapping of this size, and the caller goes on with what it becomes.
+                let moved =
+                    unsafe { libc::mremap(block.cast(), layout.size(), new_size, libc::MREMAP_MAYMOVE) };
+                return if moved == libc::MAP_FAILED { ptr::null_mut() } else { moved.cast() };
+            }
+            (false, false) if layout.align() <= MALLOC_ALIGN => {
+                // SAFETY: the block came from `malloc`, `calloc` or `realloc`.
+                return unsafe { libc::realloc(block.cast(), new_size) }.cast();
+            }
+            _ => {}
+        }
         // SAFETY: the new layout is a valid one of a size above zero, as the caller vouches.
         let new_block = unsafe { self.alloc(new_layout) };
         if !new_block.is_null() {
@@ -138,7 +179,7 @@ mod tests {
     #[test]
     fn every_alignment_is_kept_through_growing_and_shrinking() {
         for align in [1, 2, 4, 8, 16, 32, 64, 4096] {
-            for size in [1, 8, 17, 24, 33, 40, 49, 56, 1000, 100_000] {
+            for size in [1, 8, 17, 24, 33, 40, 49, 56, 1000, 100_000, 400_000, MAPPED_BYTES] {
                 let layout = Layout::from_size_align(size, align).unwrap();
                 // SAFETY: the size isn't zero.
                 let block = unsafe { AlignedSystem.alloc(layout) };
