@@ -5,6 +5,7 @@ mod host;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use host::{Ended, Guest, ONCE, Scene};
 
@@ -79,6 +80,32 @@ fn a_program_is_compiled_at_the_first_start_and_taken_from_the_cache_at_the_next
     third.assert_logged("Compiled \"");
     assert_eq!(third.lines(), [b"changed"]);
     assert_eq!(shared.entries().len(), 2);
+}
+
+#[test]
+fn what_compiling_has_needed_is_free_again() {
+    let shared = Shared::new("memory");
+    let path = shared.path();
+    // Functions that are long, for that is what the compiler takes much memory for.
+    let hello = Guest::new().out("hello\n").wat();
+    let steps = "i32.const 7 i32.mul local.get 0 i32.add ".repeat(30_000);
+    let function = format!("(func (param i32) (result i32) local.get 0 {steps})");
+    let content = format!("{} {})", hello.trim_end().strip_suffix(')').unwrap(), function.repeat(4));
+    let kept = |after: &str| {
+        let scene = scene_with(&content);
+        let program = scene.path("guest.wat").display().to_string();
+        let options = [("wasi_path", program.as_str()), ("cache_dir", &path), ("interval_sec", "3600")];
+        let mut host = scene.input("exec_wasi", &options).start();
+        host.wait_for_log(after);
+        host.wait_for_lines(1);
+        // A guest that waits for an hour gives back what it can after a second.
+        std::thread::sleep(Duration::from_secs(2));
+        let kilobytes = host.memory_kilobytes("RssAnon:");
+        host.stop().assert_clean();
+        kilobytes
+    };
+    let (first, second) = (kept("Compiled \""), kept("from the cache"));
+    assert!(first < second + 8_000, "{first} kB after compiling, {second} kB without");
 }
 
 #[test]
