@@ -70,7 +70,14 @@ fn parse() -> Result<Option<Args>, lexopt::Error> {
                 floor::perform(&program, runs, every_ms).map_err(|error| error.to_string())?;
                 return Ok(None);
             }
-            Value(file) => args.file = Some(file.into()),
+            Value(file) => {
+                let file = PathBuf::from(file);
+                if !file.is_file() {
+                    // Said now, and not a quarter of an hour later.
+                    return Err(format!("{}: no such file", file.display()).into());
+                }
+                args.file = Some(file);
+            }
             other => return Err(other.unexpected()),
         }
     }
