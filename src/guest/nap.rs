@@ -26,6 +26,11 @@ impl Wake for Unpark {
 pub async fn until(time: Instant, cancelled: &mut oneshot::Receiver<()>) -> ControlFlow<()> {
     // What the last run has left for it to do, like closing connections, comes first, unless it is very much.
     tokio::task::yield_now().await;
+    without_executor(time, cancelled)
+}
+
+/// The same on a thread that has none.
+pub fn without_executor(time: Instant, cancelled: &mut oneshot::Receiver<()>) -> ControlFlow<()> {
     let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
     loop {
         if Pin::new(&mut *cancelled).poll(&mut Context::from_waker(&waker)).is_ready() {

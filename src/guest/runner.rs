@@ -232,7 +232,6 @@ impl Tether {
         // A defect of ours must neither end the agent nor stay unsaid.
         let next =
             catch_unwind(AssertUnwindSafe(|| run(running, &mut self.cancelled, self.outside.as_mut())));
-        let next = next.unwrap_or_else(|_| Err("the guest's thread panicked".into()));
         match next {
             Ok(Next::Wait(running)) => {
                 let seat = self.seat.clone().expect("only who waits long waits");
@@ -241,8 +240,8 @@ impl Tether {
                 seat.clone().spawn(async move { seat.spawn(self.wait(running)) });
             }
             Ok(Next::Nothing(status)) => self.status = status,
-            Err(what) => {
-                self.pipe.post(Event::RunnerFailed { what });
+            Err(_panic) => {
+                self.pipe.post(Event::RunnerFailed { what: "the guest's thread panicked".into() });
                 self.status = Some(EXIT_DEFECT);
             }
         }
@@ -279,21 +278,29 @@ impl Drop for Tether {
     }
 }
 
-/// Runs the guest until there is nothing for this thread to do; or why that is impossible.
+/// Runs the guest until there is nothing for this thread to do.
 fn run(
     mut running: Box<Running>,
     cancelled: &mut oneshot::Receiver<()>,
     outside: Option<&mut Outside>,
-) -> Result<Next, String> {
+) -> Next {
     signals::leave_to_host();
-    let is_new = running.engine.is_none();
-    let (runtime, engine) = match running.equipment() {
-        Ok(equipment) => equipment,
-        Err(why) if is_new => return Err(why),
-        Err(why) => {
-            // What is missing now, a descriptor, may be there when the next start is due.
-            running.not_loaded(&why);
-            return Ok(Next::Wait(running));
+    let (runtime, engine) = loop {
+        match running.equipment() {
+            Ok(equipment) => break equipment,
+            // What is missing now, a descriptor or a thread, may be there when the next start is due.
+            Err(why) => running.not_loaded(&why),
+        }
+        if running.job.config.after_run != AfterRun::HostGoesOn {
+            return Next::Nothing(Some(EXIT_NOT_STARTED));
+        }
+        if waits_long(&running.job.config) {
+            return Next::Wait(running);
+        }
+        if let Some(start) = running.schedule.next_start()
+            && nap::without_executor(start, cancelled).is_break()
+        {
+            return Next::Nothing(None);
         }
     };
     give_way_to_host();
@@ -302,10 +309,10 @@ fn run(
         running.streams.end();
     }
     runtime.shutdown_timeout(FILE_PATIENCE);
-    Ok(match end {
+    match end {
         ControlFlow::Continue(()) => Next::Wait(running),
         ControlFlow::Break(status) => Next::Nothing(status),
-    })
+    }
 }
 
 /// Lowers the priority of this thread, and of those it will start for compiling and for files: where
@@ -489,6 +496,7 @@ impl Running {
     /// Makes sure that what is granted is what was meant, and that the input's own directory is there and nobody
     /// else's.
     fn hold_directories(&mut self) -> Result<(), String> {
+        self.job.writable.look();
         writable::check_grants(&self.job.config)?;
         if let Some(path) = &self.job.config.state_dir
             && self.state_dir.as_ref().is_none_or(|held| !held.is_at(path))

@@ -5,27 +5,78 @@
 //! a precompiled program; and where a directory that is granted lies inside one that may be written to, a guest could
 //! put a link in its place that leads out. Inputs say what they grant when they are configured, before any guest of
 //! this process runs; who takes something from a file asks first, on a thread that may look at files.
+//!
+//! Where a directory is, its own input looks up before each of its runs. Others take that, so that of a hundred inputs
+//! each run costs its own look only, and a directory on a server that is gone holds up nobody but those who use it.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, mpsc};
+use std::time::Duration;
 
 use crate::config::Config;
 
-static GRANTED: Mutex<Vec<Weak<Vec<PathBuf>>>> = Mutex::new(Vec::new());
+static GRANTED: Mutex<Vec<Weak<Vec<Directory>>>> = Mutex::new(Vec::new());
+
+/// How long another input's directory is looked for, once, before its own input has been there.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// What one input lets its guest write to, known to all for as long as this is there: also when the guest has ended,
 /// since what it has left is there.
 #[derive(Clone, Debug)]
-pub struct Writable(#[allow(dead_code, reason = "others have it by a weak handle")] Arc<Vec<PathBuf>>);
+pub struct Writable(Arc<Vec<Directory>>);
+
+#[derive(Clone, Debug)]
+struct Directory {
+    as_granted: PathBuf,
+    /// Without links, when it was last looked up. Who could change that between two runs is no guest.
+    place: Arc<Mutex<Option<PathBuf>>>,
+}
+
+impl Directory {
+    fn new(path: &Path) -> Self {
+        Self { as_granted: path.to_owned(), place: Arc::default() }
+    }
+
+    fn place(&self) -> MutexGuard<'_, Option<PathBuf>> {
+        // Held for one assignment or copy.
+        self.place.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn look(&self) {
+        if let Ok(found) = self.as_granted.canonicalize() {
+            *self.place() = Some(found);
+        }
+    }
+
+    /// Where it is, if it is anywhere.
+    fn known_place(&self) -> Option<PathBuf> {
+        let known = self.place().clone();
+        known.or_else(|| {
+            let (directory, (done, looked)) = (self.clone(), mpsc::channel());
+            let look = move || {
+                directory.look();
+                let _ = done.send(());
+            };
+            let thread = std::thread::Builder::new().name("exec_wasi-look".into()).spawn(look);
+            let answers = thread.is_ok() && looked.recv_timeout(LOOK) != Err(mpsc::RecvTimeoutError::Timeout);
+            let mut place = self.place();
+            if place.is_none() && !answers {
+                // By its name, until somebody knows better; so nobody else waits for it.
+                *place = std::path::absolute(&self.as_granted).ok();
+            }
+            place.clone()
+        })
+    }
+}
 
 impl Writable {
     /// As the options say; nothing is looked at yet.
     pub fn declare(config: &Config) -> Self {
         let preopens = config.preopens.iter().filter(|preopen| preopen.writable);
         let preopens = preopens.map(|preopen| &preopen.host).chain(&config.state_dir);
-        let directories = Arc::new(preopens.cloned().collect::<Vec<_>>());
+        let directories = Arc::new(preopens.map(|path| Directory::new(path)).collect::<Vec<_>>());
         if !directories.is_empty() {
             // Only pushes and removals happen under the lock.
             let mut granted = GRANTED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -33,6 +84,11 @@ impl Writable {
             granted.push(Arc::downgrade(&directories));
         }
         Self(directories)
+    }
+
+    /// Looks up where these directories are. Takes for ever where the system does.
+    pub fn look(&self) {
+        self.0.iter().for_each(Directory::look);
     }
 }
 
@@ -102,7 +158,7 @@ fn granted() -> Vec<(PathBuf, PathBuf)> {
         granted.iter().filter_map(Weak::upgrade).collect()
     };
     let directories = granted.iter().flat_map(|directories| directories.iter());
-    directories.filter_map(|path| Some((path.canonicalize().ok()?, path.clone()))).collect()
+    directories.filter_map(|known| Some((known.known_place()?, known.as_granted.clone()))).collect()
 }
 
 /// Whether what the options grant and read is for the operator alone to decide.
@@ -114,7 +170,7 @@ pub fn check_grants(config: &Config) -> Result<(), String> {
     let state_dir = config.state_dir.iter().map(|path| ("state_dir", path));
     let env_file = config.env_file.iter().map(|path| ("env_file", path));
     let mut paths = preopens.chain(state_dir).chain(env_file).peekable();
-    // Each run asks, and where all of them are takes system calls: not for a guest that is granted nothing, and once.
+    // Each run asks; not that of a guest that is granted nothing.
     let granted = if paths.peek().is_some() { granted() } else { Vec::new() };
     for (option, path) in paths {
         if let Some(around) = decides_among(&granted, path) {
@@ -145,8 +201,9 @@ mod tests {
         symlink("/", root.join("open/out")).unwrap();
         symlink("loop", root.join("own/loop")).unwrap();
         let open = root.join("open");
-        let writable = Arc::new(vec![open.clone()]);
+        let writable = Arc::new(vec![Directory::new(&root.join("alias"))]);
         GRANTED.lock().unwrap().push(Arc::downgrade(&writable));
+        let granted = Some(root.join("alias"));
 
         for inside in [
             "open/inner",
@@ -156,14 +213,36 @@ mod tests {
             "own/../alias/inner",
             "open/out/etc",
         ] {
-            assert_eq!(decides(&root.join(inside)), Some(open.clone()), "{inside}");
+            assert_eq!(decides(&root.join(inside)), granted, "{inside}");
         }
         for outside in ["open", "alias", "own", "own/missing/open", "open/..", "own/loop"] {
             assert_eq!(decides(&root.join(outside)), None, "{outside}");
         }
-        assert_eq!(around(&open), Some(open.clone()));
+        assert_eq!(around(&open), granted);
         drop(writable);
         assert_eq!(decides(&root.join("open/inner")), None);
+        fs::remove_dir_all(&root).unwrap();
+    }
+
+    #[test]
+    fn where_a_directory_is_its_own_input_says() {
+        let temporary = std::env::temp_dir().canonicalize().unwrap();
+        let root = temporary.join(format!("exec-wasi-place-{}", std::process::id()));
+        fs::create_dir_all(root.join("one/inner")).unwrap();
+        fs::create_dir_all(root.join("two/inner")).unwrap();
+        let link = |target: &str| {
+            let _ = fs::remove_file(root.join("link"));
+            symlink(target, root.join("link")).unwrap();
+        };
+        let directory = Directory::new(&root.join("link"));
+        assert_eq!(directory.known_place(), None);
+        link("one");
+        // Others look when it is not known yet, and then not again.
+        assert_eq!(directory.known_place(), Some(root.join("one")));
+        link("two");
+        assert_eq!(directory.known_place(), Some(root.join("one")));
+        Writable(Arc::new(vec![directory.clone()])).look();
+        assert_eq!(directory.known_place(), Some(root.join("two")));
         fs::remove_dir_all(&root).unwrap();
     }
 }
