@@ -93,7 +93,10 @@ unsafe impl GlobalAlloc for AlignedSystem {
                 // SAFETY: the block is a mapping of this size, and the caller goes on with what it becomes.
                 let moved =
                     unsafe { libc::mremap(block.cast(), layout.size(), new_size, libc::MREMAP_MAYMOVE) };
-                return if moved == libc::MAP_FAILED { ptr::null_mut() } else { moved.cast() };
+                if moved != libc::MAP_FAILED {
+                    return moved.cast();
+                }
+                // Where that is forbidden, it is copied.
             }
             (false, false) if layout.align() <= MALLOC_ALIGN => {
                 // SAFETY: the block came from `malloc`, `calloc` or `realloc`.
