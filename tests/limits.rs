@@ -102,6 +102,32 @@ fn a_file_access_that_takes_for_ever_ends_with_the_timeout() {
 }
 
 #[test]
+fn a_single_call_that_writes_for_minutes_ends_with_the_timeout() {
+    let scene = Scene::new();
+    // Four thousand million lines of standard error, all the same 64 MiB.
+    let program = scene.file(
+        "guest.wat",
+        r#"(module
+            (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+            (memory (export "memory") 1100)
+            (func (export "_start") (local $at i32)
+                (memory.fill (i32.const 65536) (i32.const 10) (i32.const 0x4000000))
+                (loop $vectors
+                    (i32.store (local.get $at) (i32.const 65536))
+                    (i32.store offset=4 (local.get $at) (i32.const 0x4000000))
+                    (local.set $at (i32.add (local.get $at) (i32.const 8)))
+                    (br_if $vectors (i32.lt_u (local.get $at) (i32.const 504))))
+                (drop (call $write (i32.const 2) (i32.const 0) (i32.const 63) (i32.const 60000)))))"#,
+    );
+    let options = [("wasi_path", program.as_str()), ("timeout", "1")];
+    let mut host = scene.input("exec_wasi", &options).neighbour().start();
+    host.wait_for_log("The guest was stopped: this run took longer than timeout (1 s).");
+    let ended = host.stop();
+    ended.assert_clean();
+    assert!(ended.took < Duration::from_secs(8), "{:?}", ended.took);
+}
+
+#[test]
 fn a_guest_that_keeps_failing_is_started_less_often_until_its_file_changes() {
     let scene = Scene::new();
     let program = scene.file("guest.wat", Guest::new().out("run\n").raw("unreachable").wat());

@@ -109,6 +109,22 @@ fn the_hosts_parser_reads_lines_and_what_it_can_not_read_is_kept() {
 }
 
 #[test]
+fn a_line_that_the_hosts_parser_makes_too_deep_is_kept_as_text_and_takes_nothing_with_it() {
+    let scene = Scene::new();
+    let parsers = scene.file("parsers.conf", "[PARSER]\n    Name my_json\n    Format json\n");
+    let nested = |depth: usize| format!("{}1{}", r#"{"a":"#.repeat(depth), "}".repeat(depth));
+    let (fits, too_deep) = (nested(31), nested(32));
+    let guest = Guest::new().out(format!("{fits}\n{too_deep}\n{}\n{{\"last\":1}}\n", nested(100)));
+    let mut host = scene.before(&["-R", &parsers]).guest(&guest, &[ONCE, ("parser", "my_json")]).start();
+    let records = host.wait_for_records(4);
+    assert_eq!(records[0].body.to_string().replace(' ', ""), fits);
+    assert_eq!(lines(&records[1..3]), [too_deep.as_bytes(), nested(100).as_bytes()]);
+    assert_eq!(records[3].body.to_string(), r#"{"last": 1}"#);
+    host.wait_for_log("Parser \"my_json\" did not match 2 lines; they were kept as text.");
+    host.stop().assert_clean();
+}
+
+#[test]
 fn standard_error_goes_to_the_log_to_records_or_nowhere() {
     let guest = || Guest::new().err("trouble \x1b[31m\n").out("fine\n");
     let (records, log) = run(guest(), &[], 1);

@@ -28,6 +28,9 @@ use crate::journal::Journal;
 /// engine takes when it resumes: a host with a small `mem_buf_limit` takes one batch per flush.
 const BATCH_BYTES: usize = 1_000_000;
 
+/// The memory of a batch that is larger is not used again: one line, or one write of empty lines, made it so.
+const KEPT_BYTES: usize = 4 * BATCH_BYTES;
+
 /// The same for an input whose lines the host parses: a batch is parsed in one go, on the host's thread.
 const PARSED_BATCH_BYTES: usize = 64 * 1024;
 
@@ -97,6 +100,8 @@ struct State {
     full: VecDeque<Box<Batch>>,
     /// An emptied batch whose memory is used again.
     spare: Option<Box<Batch>>,
+    /// Nothing will be written for long: no memory is kept for it.
+    released: bool,
     journal: Journal,
     attention: Attention,
     /// The bell has rung and the reader hasn't come yet.
@@ -131,6 +136,7 @@ impl Pipe {
                 open: Some(Box::default()),
                 full: VecDeque::new(),
                 spare: None,
+                released: false,
                 journal: Journal::default(),
                 attention: Attention::Any,
                 rung: false,
@@ -157,12 +163,15 @@ impl Pipe {
 
     /// Waits until [`has_room`](Self::has_room).
     pub async fn room(&self) {
-        loop {
-            // A permit is kept when the reader makes room between the look and the wait.
-            if self.has_room() {
-                return;
-            }
+        // A permit is kept when the reader makes room between the look and the wait.
+        let mut has_waited = false;
+        while !self.has_room() {
             self.room.notified().await;
+            has_waited = true;
+        }
+        if has_waited {
+            // The guest's other stream may wait as well, and the reader tells one.
+            self.room.notify_one();
         }
     }
 
@@ -170,6 +179,7 @@ impl Pipe {
     pub fn write(&self, fill: impl FnOnce(&mut Batch)) {
         let mut batch = {
             let mut state = self.lock();
+            state.released = false;
             match state.open.take() {
                 Some(batch) => batch,
                 None => state.spare.take().unwrap_or_default(),
@@ -197,6 +207,15 @@ impl Pipe {
             Attention::Events => false,
         };
         self.ring(state, wanted && added > 0);
+    }
+
+    /// Nothing will be written for long: until then, the memory for it is free.
+    pub fn release(&self) {
+        let mut state = self.lock();
+        state.released = true;
+        let (spare, open) = (state.spare.take(), state.open.take_if(|open| open.bytes.is_empty()));
+        drop(state);
+        drop((spare, open));
     }
 
     /// Something for the log. `false` if it was left out, because there is too much already; that is said
@@ -268,7 +287,7 @@ impl Pipe {
         {
             let mut state = self.lock();
             self.unaccepted_bytes.store(self.unaccepted_bytes() - weight_bytes, Ordering::Relaxed);
-            if state.spare.is_none() {
+            if state.spare.is_none() && !state.released && batch.bytes.capacity() <= KEPT_BYTES {
                 state.spare = Some(batch);
             }
         }
@@ -303,5 +322,68 @@ impl Pipe {
     #[must_use]
     pub fn unaccepted_bytes(&self) -> usize {
         self.unaccepted_bytes.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    fn pipe(limit_bytes: usize) -> Pipe {
+        Pipe::new(limit_bytes, Arc::new(Doorbell::new().unwrap()))
+    }
+
+    fn write(pipe: &Pipe, len: usize) {
+        pipe.write(|batch| {
+            batch.bytes.resize(batch.bytes.len() + len, 0);
+            batch.records += 1;
+        });
+    }
+
+    fn kept_bytes(pipe: &Pipe) -> usize {
+        let state = pipe.lock();
+        [&state.open, &state.spare].into_iter().flatten().map(|batch| batch.bytes.capacity()).sum()
+    }
+
+    #[test]
+    fn both_streams_of_a_guest_go_on_when_there_is_room() {
+        let pipe = pipe(10);
+        write(&pipe, 10);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async {
+            let reader = async {
+                tokio::task::yield_now().await;
+                pipe.done(pipe.take_batch().unwrap());
+            };
+            let all = async { tokio::join!(pipe.room(), pipe.room(), reader) };
+            timeout(Duration::from_secs(10), all).await.expect("one of them was not told");
+        });
+    }
+
+    #[test]
+    fn memory_is_used_again_but_not_kept_for_a_long_wait_nor_when_it_is_very_much() {
+        let pipe = pipe(usize::MAX);
+        for (len, kept) in [(1000, true), (2 * BATCH_BYTES, true), (5 * BATCH_BYTES, false)] {
+            write(&pipe, len);
+            pipe.done(pipe.take_batch().unwrap());
+            assert_eq!(kept_bytes(&pipe) >= len, kept, "{len}");
+        }
+        write(&pipe, 1000);
+        let batch = pipe.take_batch().unwrap();
+        pipe.release();
+        pipe.done(batch);
+        assert_eq!(kept_bytes(&pipe), 0);
+        // As if it had never waited.
+        write(&pipe, 1000);
+        pipe.done(pipe.take_batch().unwrap());
+        assert!(kept_bytes(&pipe) >= 1000);
+        // What waits for the engine stays.
+        write(&pipe, 1000);
+        pipe.release();
+        assert_eq!(pipe.take_batch().unwrap().records, 1);
     }
 }

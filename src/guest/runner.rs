@@ -310,7 +310,10 @@ fn run(
     }
     runtime.shutdown_timeout(FILE_PATIENCE);
     match end {
-        ControlFlow::Continue(()) => Next::Wait(running),
+        ControlFlow::Continue(()) => {
+            running.streams.release();
+            Next::Wait(running)
+        }
         ControlFlow::Break(status) => Next::Nothing(status),
     }
 }
@@ -414,6 +417,12 @@ impl Running {
             if self.has_long_wait() {
                 return ControlFlow::Continue(());
             }
+            if let Some(outside) = &mut outside
+                && self.schedule.backoff().is_some()
+            {
+                // It stays on its thread, for longer than anybody should wait for it.
+                outside.give_back();
+            }
             if self.next_start(cancelled).await.is_break() {
                 return CANCELLED;
             }
@@ -437,7 +446,7 @@ impl Running {
                         Ok(()) => tokio::select! {
                             biased;
                             _ = &mut *cancelled => None,
-                            outcome = Caught(Box::pin(self.run_once(share, &program))) => Some(outcome),
+                            outcome = Outside::of(outside.as_deref_mut(), self.run_once(share, &program)) => Some(outcome),
                         },
                         Err(reason) => Some(Outcome::NotStarted { reason }),
                     };
@@ -530,7 +539,11 @@ impl Running {
     }
 
     /// One run; whatever ends it, also being dropped, what the guest had written is handed over.
-    fn run_once(&self, share: &Rc<Share>, program: &Arc<Program>) -> impl Future<Output = Outcome> + use<> {
+    fn run_once(
+        &self,
+        share: &Rc<Share>,
+        program: &Arc<Program>,
+    ) -> Caught<impl Future<Output = Outcome> + use<>> {
         let config = self.job.config.clone();
         let program = Arc::clone(program);
         let streams = EndRunOnDrop(Arc::clone(&self.streams));
@@ -542,7 +555,7 @@ impl Running {
         );
         let reach = Arc::clone(&self.reach);
         self.job.counters.runs.add(1);
-        async move {
+        Caught(Box::pin(async move {
             streams.0.begin_run();
             let guest = async {
                 match &program.form {
@@ -568,7 +581,7 @@ impl Running {
                     Err(_) => Outcome::TimedOut { timeout },
                 },
             }
-        }
+        }))
     }
 
     fn run_ended(&mut self, outcome: &Outcome) {

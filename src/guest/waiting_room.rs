@@ -3,9 +3,10 @@
 //! A thread with its stack, its executor and what the allocator keeps for it is a hundred kilobytes and
 //! more. A guest that runs once an hour needs them for milliseconds. And what the allocator once had for a
 //! thread it never gives back, but has again for the next; so of a hundred guests that are due at the same
-//! moment, as all are at the beginning, a few go at a time, as long as those are quick.
+//! moment, as all are at the beginning, a few go at a time, as long as those are quick. A guest that waits for
+//! something, or computes for long, is in nobody's way: it gives its place back.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,7 +18,7 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout;
 
-/// Whoever has seen nobody come back for so long goes beside those who are out.
+/// Whoever has seen no place given back for so long goes beside those who are out.
 const PATIENCE: Duration = Duration::from_millis(100);
 /// And so does whoever has waited for so long.
 const LONGEST_QUEUE: Duration = Duration::from_secs(1);
@@ -37,8 +38,8 @@ pub struct Seat {
     handle: Handle,
     /// As many as there are processors.
     doors: Arc<Semaphore>,
-    /// How many have come back through them.
-    came_back: Arc<AtomicU64>,
+    /// How often one has become free.
+    given_back: Arc<AtomicU64>,
 }
 
 /// A guest has left the room for a thread; to be kept until that is no longer needed.
@@ -77,7 +78,7 @@ impl WaitingRoom {
             let _ = runtime.block_on(closed);
         })?;
         let doors = Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)));
-        let seat = Seat { handle, doors, came_back: Arc::default() };
+        let seat = Seat { handle, doors, given_back: Arc::default() };
         Ok(Self { seat, close: Some(close), thread: Some(thread) })
     }
 
@@ -102,12 +103,12 @@ impl Seat {
         let begun = Instant::now();
         let mut door = pin!(Arc::clone(&self.doors).acquire_owned());
         loop {
-            let came_back = self.came_back.load(Ordering::Relaxed);
+            let given_back = self.given_back.load(Ordering::Relaxed);
             if let Ok(door) = timeout(PATIENCE, &mut door).await {
                 // They are never closed.
                 return door.ok();
             }
-            if self.came_back.load(Ordering::Relaxed) == came_back || begun.elapsed() >= LONGEST_QUEUE {
+            if self.given_back.load(Ordering::Relaxed) == given_back || begun.elapsed() >= LONGEST_QUEUE {
                 return None;
             }
         }
@@ -124,11 +125,33 @@ impl Outside {
     }
 }
 
+impl Outside {
+    /// The next one may go.
+    pub fn give_back(&mut self) {
+        if self.door.take().is_some() {
+            self.seat.given_back.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// What a guest does with a place out here, if it has one: it is given back as soon as the guest waits.
+    pub async fn of<G: Future>(mut place: Option<&mut Self>, guest: G) -> G::Output {
+        let mut guest = pin!(guest);
+        poll_fn(|context| {
+            let poll = guest.as_mut().poll(context);
+            if poll.is_pending()
+                && let Some(place) = &mut place
+            {
+                place.give_back();
+            }
+            poll
+        })
+        .await
+    }
+}
+
 impl Drop for Outside {
     fn drop(&mut self) {
-        if self.door.is_some() {
-            self.seat.came_back.fetch_add(1, Ordering::Relaxed);
-        }
+        self.give_back();
     }
 }
 
@@ -191,6 +214,25 @@ mod tests {
             assert!(out.door.is_some());
             std::thread::sleep(PATIENCE / 2 / u32::try_from(few).unwrap());
         }
+    }
+
+    #[test]
+    fn who_waits_is_in_nobodys_way() {
+        let room = WaitingRoom::new().unwrap();
+        let few = room.seat().doors.available_permits();
+        for mut out in leave(&room, few * 3) {
+            assert!(out.door.is_some());
+            let seat = room.seat();
+            room.seat().spawn(async move {
+                Outside::of(Some(&mut out), std::future::pending::<()>()).await;
+                drop(seat);
+            });
+        }
+        let mut last = room.seat.handle.block_on(room.seat.leave());
+        assert!(last.door.is_some());
+        // To end is not to wait: its thread is still there.
+        room.seat.handle.block_on(Outside::of(Some(&mut last), async {}));
+        assert!(last.door.is_some());
     }
 
     #[test]

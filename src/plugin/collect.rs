@@ -22,7 +22,7 @@ use crate::host::api::{Collector, Input, Parser, Refused};
 use crate::host::metrics::Published;
 use crate::pipe::{Attention, Batch, Pipe};
 use crate::record::encode::WireFormat;
-use crate::record::skip::len_of;
+use crate::record::skip::{is_too_deep, len_of};
 
 /// Longest time one call may take; then the host's other work comes first.
 const BUDGET: Duration = Duration::from_millis(10);
@@ -309,7 +309,9 @@ impl Delivery {
             let record = &batch.bytes[start..record_end.end];
             start = record_end.end;
             let line_len = record_end.line_len;
-            let Some(map) = line_len.and_then(|len| parser.parse(&record[record.len() - len..])) else {
+            // What is too deep would take the rest of its chunk with it.
+            let parsed_line = line_len.and_then(|len| parser.parse(&record[record.len() - len..]));
+            let Some(map) = parsed_line.filter(|map| !is_too_deep(map.body())) else {
                 unparsed += u64::from(line_len.is_some());
                 parsed.extend_from_slice(record);
                 continue;

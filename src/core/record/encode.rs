@@ -94,6 +94,12 @@ impl Encoder {
         Self { wire, format, frame }
     }
 
+    /// How long the record of an empty line is, in bytes.
+    #[must_use]
+    pub fn empty_record_len(&self) -> usize {
+        self.frame.len() + 1
+    }
+
     /// The records that follow were written at `time`, counted from the beginning of 1970.
     pub fn set_time(&mut self, time: Duration) {
         self.wire.set_time(&mut self.frame, time);

@@ -77,6 +77,11 @@ impl Lines {
         }
     }
 
+    /// Nothing will come for long: what was kept for lines that cross the edge of a block is free.
+    pub fn release(&mut self) {
+        self.partial.shrink_to_fit();
+    }
+
     /// What happened to long lines since the last call.
     pub fn take_counts(&mut self) -> LongLineCounts {
         std::mem::take(&mut self.counts)

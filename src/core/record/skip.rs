@@ -1,6 +1,8 @@
-//! Where a MessagePack value ends, so that encoded records can be told apart again.
+//! Where a MessagePack value ends, so that encoded records can be told apart again, and how deep it is.
 
 use rmp::Marker;
+
+use super::json::MAX_DEPTH;
 
 /// The length of the first `count` values of `bytes`, or of as many as there are whole.
 #[must_use]
@@ -15,14 +17,61 @@ pub fn len_of(bytes: &[u8], count: usize) -> usize {
     len
 }
 
+/// Whether a record that another than this library has made has more arrays and maps within each other than the hosts'
+/// readers take, or can't be read at all.
+#[must_use]
+pub fn is_too_deep(bytes: &[u8]) -> bool {
+    let mut rest = bytes;
+    // How many values are still to come, on each level.
+    let mut levels = [0_u64; MAX_DEPTH];
+    let mut depth = 0;
+    loop {
+        let Some(Head { content, inner }) = Head::read(&mut rest) else { return true };
+        let Some(behind) = usize::try_from(content).ok().and_then(|len| rest.get(len..)) else { return true };
+        rest = behind;
+        if inner > 0 {
+            let Some(level) = levels.get_mut(depth) else { return true };
+            *level = inner;
+            depth += 1;
+            continue;
+        }
+        // A value has ended, and with it those that it was the last of.
+        loop {
+            let Some(level) = depth.checked_sub(1) else { return false };
+            levels[level] -= 1;
+            if levels[level] > 0 {
+                break;
+            }
+            depth = level;
+        }
+    }
+}
+
 /// The length of the value that `bytes` begins with; `None` if it is cut off.
 fn value_len(bytes: &[u8]) -> Option<usize> {
     let mut rest = bytes;
     let mut values = 1_u64;
     while values > 0 {
+        let Head { content, inner } = Head::read(&mut rest)?;
+        rest = rest.get(usize::try_from(content).ok()?..)?;
+        values = values - 1 + inner;
+    }
+    Some(bytes.len() - rest.len())
+}
+
+/// What a value begins with, and says of what else belongs to it.
+struct Head {
+    /// Bytes that follow.
+    content: u64,
+    /// Values that follow.
+    inner: u64,
+}
+
+impl Head {
+    /// Takes it from the beginning of `rest`; `None` if it is cut off.
+    fn read(rest: &mut &[u8]) -> Option<Self> {
         let (&first, behind) = rest.split_first()?;
-        rest = behind;
-        // What else belongs to it: bytes, and values.
+        *rest = behind;
         let (content, inner) = match Marker::from_u8(first) {
             Marker::FixPos(_) | Marker::FixNeg(_) | Marker::Null | Marker::True | Marker::False => (0, 0),
             Marker::Reserved => return None,
@@ -31,28 +80,26 @@ fn value_len(bytes: &[u8]) -> Option<usize> {
             Marker::U32 | Marker::I32 | Marker::F32 => (4, 0),
             Marker::U64 | Marker::I64 | Marker::F64 => (8, 0),
             Marker::FixStr(len) => (len.into(), 0),
-            Marker::Str8 | Marker::Bin8 => (number(&mut rest, 1)?, 0),
-            Marker::Str16 | Marker::Bin16 => (number(&mut rest, 2)?, 0),
-            Marker::Str32 | Marker::Bin32 => (number(&mut rest, 4)?, 0),
+            Marker::Str8 | Marker::Bin8 => (number(rest, 1)?, 0),
+            Marker::Str16 | Marker::Bin16 => (number(rest, 2)?, 0),
+            Marker::Str32 | Marker::Bin32 => (number(rest, 4)?, 0),
             Marker::FixExt1 => (2, 0),
             Marker::FixExt2 => (3, 0),
             Marker::FixExt4 => (5, 0),
             Marker::FixExt8 => (9, 0),
             Marker::FixExt16 => (17, 0),
-            Marker::Ext8 => (1 + number(&mut rest, 1)?, 0),
-            Marker::Ext16 => (1 + number(&mut rest, 2)?, 0),
-            Marker::Ext32 => (1 + number(&mut rest, 4)?, 0),
+            Marker::Ext8 => (1 + number(rest, 1)?, 0),
+            Marker::Ext16 => (1 + number(rest, 2)?, 0),
+            Marker::Ext32 => (1 + number(rest, 4)?, 0),
             Marker::FixArray(count) => (0, count.into()),
-            Marker::Array16 => (0, number(&mut rest, 2)?),
-            Marker::Array32 => (0, number(&mut rest, 4)?),
+            Marker::Array16 => (0, number(rest, 2)?),
+            Marker::Array32 => (0, number(rest, 4)?),
             Marker::FixMap(pairs) => (0, 2 * u64::from(pairs)),
-            Marker::Map16 => (0, 2 * number(&mut rest, 2)?),
-            Marker::Map32 => (0, 2 * number(&mut rest, 4)?),
+            Marker::Map16 => (0, 2 * number(rest, 2)?),
+            Marker::Map32 => (0, 2 * number(rest, 4)?),
         };
-        rest = rest.get(usize::try_from(content).ok()?..)?;
-        values = values - 1 + inner;
+        Some(Self { content, inner })
     }
-    Some(bytes.len() - rest.len())
 }
 
 /// A big-endian number of so many bytes.
@@ -89,6 +136,16 @@ mod tests {
         })
     }
 
+    /// How many lists and maps are within each other; empty ones have nothing in them to be deeper.
+    fn depth(value: &Value) -> usize {
+        let inner: Vec<&Value> = match value {
+            Value::Array(values) => values.iter().collect(),
+            Value::Map(pairs) => pairs.iter().flat_map(|(key, value)| [key, value]).collect(),
+            _ => vec![],
+        };
+        inner.into_iter().map(|value| depth(value) + 1).max().unwrap_or(0)
+    }
+
     proptest! {
         #[test]
         fn values_end_where_they_end(values in proptest::collection::vec(any_value(), 1..6), cut in 1..9_usize) {
@@ -110,6 +167,20 @@ mod tests {
         #[test]
         fn anything_at_all_has_an_end(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
             prop_assert!(len_of(&bytes, usize::MAX) <= bytes.len());
+            let _ = is_too_deep(&bytes);
+        }
+
+        #[test]
+        fn a_value_is_as_deep_as_it_is(value in any_value(), wraps in proptest::collection::vec(any::<bool>(), 0..40)) {
+            // In lists that have something before it and behind it, or in maps.
+            let value = wraps.iter().fold(value, |value, list| match list {
+                true => Value::Array(vec![Value::Array(vec![]), value, Value::from("x")]),
+                false => Value::Map(vec![(Value::from("a"), Value::Nil), (Value::from("b"), value)]),
+            });
+            let mut bytes = Vec::new();
+            rmpv::encode::write_value(&mut bytes, &value).unwrap();
+            prop_assert_eq!(is_too_deep(&bytes), depth(&value) > MAX_DEPTH);
+            prop_assert!(is_too_deep(&bytes[..bytes.len() - 1]));
         }
     }
 }

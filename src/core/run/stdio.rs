@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rustix::time::{ClockId, clock_gettime};
@@ -27,8 +27,13 @@ use crate::pipe::{Pipe, RecordEnd};
 use crate::record::encode::{Encoder, WireFormat};
 use crate::record::lines::{Lines, LongLineCounts, LongLines};
 
-/// Most bytes taken from one write at a time; bounds what goes into the pipe beyond its limit.
+/// Most bytes taken from one write at a time.
 const BLOCK_BYTES: usize = 64 * 1024;
+/// Most bytes of records that are made of them, if each is an empty line; bounds what goes into the pipe beyond its
+/// limit.
+const BLOCK_RECORD_BYTES: usize = 4 << 20;
+/// As long as a guest computes at a time. A single call of it may have thousands of millions of lines.
+const AT_A_TIME: Duration = Duration::from_millis(10);
 /// Longest line of standard error in the log; the rest of it is cut off.
 const STDERR_LINE_BYTES: usize = 2000;
 
@@ -58,6 +63,8 @@ pub struct GuestStream {
     pipe: Arc<Pipe>,
     /// The sink feeds the pipe, so a full pipe holds the writer up.
     waits: bool,
+    /// Most bytes taken at a time.
+    block_bytes: usize,
     quota: Arc<Quota>,
 }
 
@@ -147,6 +154,18 @@ impl Streams {
         }
     }
 
+    /// There will be no further run for long: memory that is kept for it is free.
+    pub fn release(&self) {
+        for stream in [&self.stdout, &self.stderr] {
+            if let Sink::Records(Records { lines, .. }) | Sink::Log(LogLines { lines, .. }) =
+                &mut *stream.lock()
+            {
+                lines.release();
+            }
+        }
+        self.stdout.pipe.release();
+    }
+
     /// There will be no further run: what hasn't been said yet is said now.
     pub fn end(&self) {
         for stream in [&self.stdout, &self.stderr] {
@@ -169,8 +188,13 @@ impl Quota {
 
 impl GuestStream {
     fn new(sink: Sink, pipe: &Arc<Pipe>, quota: &Arc<Quota>) -> Self {
+        let (waits, block_bytes) = match &sink {
+            Sink::Records(records) => (true, BLOCK_RECORD_BYTES / records.encoder.empty_record_len()),
+            Sink::Log(_) | Sink::Nothing => (false, BLOCK_BYTES),
+        };
         Self {
-            waits: matches!(sink, Sink::Records(_)),
+            waits,
+            block_bytes: block_bytes.clamp(1, BLOCK_BYTES),
             sink: Arc::new(Mutex::new(sink)),
             pipe: Arc::clone(pipe),
             quota: Arc::clone(quota),
@@ -192,7 +216,7 @@ impl GuestStream {
         buffers: impl IntoIterator<Item = &'a [u8]>,
         total: u32,
     ) -> Result<bool, OutputLimitReached> {
-        let may = total as usize <= BLOCK_BYTES && self.has_room();
+        let may = total as usize <= self.block_bytes && self.has_room();
         if may {
             self.take_block(&mut Buffers::new(buffers))?;
         }
@@ -208,9 +232,15 @@ impl GuestStream {
         buffers: impl IntoIterator<Item = &'a [u8]>,
     ) -> Result<(), OutputLimitReached> {
         let mut buffers = Buffers::new(buffers);
+        let mut since = Instant::now();
         while buffers.have_more() {
             self.room().await;
             self.take_block(&mut buffers)?;
+            if since.elapsed() >= AT_A_TIME {
+                // Others have their turn, and the run may have to end.
+                tokio::task::yield_now().await;
+                since = Instant::now();
+            }
         }
         Ok(())
     }
@@ -220,7 +250,7 @@ impl GuestStream {
         &self,
         buffers: &mut Buffers<'a, impl Iterator<Item = &'a [u8]>>,
     ) -> Result<(), OutputLimitReached> {
-        let mut room = BLOCK_BYTES;
+        let mut room = self.block_bytes;
         self.take(std::iter::from_fn(|| buffers.next_block(&mut room)))
     }
 
@@ -426,7 +456,7 @@ impl OutputStream for PermittedStream {
     }
 
     fn check_write(&mut self) -> StreamResult<usize> {
-        self.permitted_bytes = if self.stream.has_room() { BLOCK_BYTES } else { 0 };
+        self.permitted_bytes = if self.stream.has_room() { self.stream.block_bytes } else { 0 };
         Ok(self.permitted_bytes)
     }
 
@@ -455,7 +485,7 @@ impl AsyncWrite for AsyncGuestStream {
             ready!(waiting.as_mut().poll(context));
             self.waiting = None;
         }
-        let block = &bytes[..bytes.len().min(BLOCK_BYTES)];
+        let block = &bytes[..bytes.len().min(self.stream.block_bytes)];
         match self.stream.take([block]) {
             Ok(()) => Poll::Ready(Ok(block.len())),
             Err(OutputLimitReached) => {

@@ -16,7 +16,7 @@ mod values;
 
 /// Objects and lists within each other that a record may have, itself included. The hosts' readers give up beyond 31
 /// (2.2) or 63 (5.1), and with it what is behind in the chunk.
-const MAX_DEPTH: usize = 31;
+pub(super) const MAX_DEPTH: usize = 31;
 
 /// Appends `line` to `out` as a MessagePack map, if it is one whole JSON object, and not too deep. Otherwise the
 /// answer is `false`, and what stands in `out` behind its old length is of no use.
