@@ -88,9 +88,9 @@ fn what_compiling_has_needed_is_free_again() {
     let path = shared.path();
     // Functions that are long, for that is what the compiler takes much memory for.
     let hello = Guest::new().out("hello\n").wat();
-    let steps = "i32.const 7 i32.mul local.get 0 i32.add ".repeat(30_000);
+    let steps = "i32.const 7 i32.mul local.get 0 i32.add ".repeat(6_000);
     let function = format!("(func (param i32) (result i32) local.get 0 {steps})");
-    let content = format!("{} {})", hello.trim_end().strip_suffix(')').unwrap(), function.repeat(4));
+    let content = format!("{} {})", hello.trim_end().strip_suffix(')').unwrap(), function.repeat(20));
     let kept = |after: &str| {
         let scene = scene_with(&content);
         let program = scene.path("guest.wat").display().to_string();

@@ -155,6 +155,17 @@ fn pool() -> Result<rayon::ThreadPool, Failure> {
 #[cfg(feature = "compiler")]
 const MEMORY_BYTES_PER_CODE_BYTE: u64 = 40;
 
+/// Addresses that a thread takes whatever it does: its stack, and as glibc's malloc reserves them.
+#[cfg(feature = "compiler")]
+const THREAD_ADDRESSES: u64 = 72 << 20;
+
+/// Threads that a compilation starts.
+#[cfg(feature = "compiler")]
+fn threads_for(content: &[u8]) -> u64 {
+    let all = || std::thread::available_parallelism().map_or(1, |threads| threads.get() as u64);
+    if content.len() < ALONE_BYTES { 0 } else { all() }
+}
+
 /// Whether this process can get the memory that it takes to compile a program. It would be killed otherwise, and again
 /// at each start.
 #[cfg(feature = "compiler")]
@@ -164,7 +175,10 @@ pub fn check_memory_for(content: &[u8]) -> Result<(), Failure> {
         return Ok(());
     };
     let needed = code_bytes.saturating_mul(MEMORY_BYTES_PER_CODE_BYTE);
-    if free_memory::bytes().is_none_or(|free| needed <= free) {
+    let address_space = needed.saturating_mul(2).saturating_add(THREAD_ADDRESSES * threads_for(content));
+    if free_memory::bytes().is_none_or(|free| needed <= free)
+        && free_memory::address_space().is_none_or(|free| address_space <= free)
+    {
         return Ok(());
     }
     // Without the figure of what is free, which is another one each time: the same failure is told once.

@@ -20,8 +20,8 @@ pub fn bytes() -> Option<u64> {
     Some(address_space().map_or(with_swap, |left| left.min(with_swap)))
 }
 
-/// What `ulimit -v` leaves.
-fn address_space() -> Option<u64> {
+/// What `ulimit -v` leaves; `None` without such a limit.
+pub fn address_space() -> Option<u64> {
     let limit = getrlimit(Resource::As).current?;
     let status = fs::read_to_string("/proc/self/status").ok()?;
     Some(limit.saturating_sub(kilobytes(&status, "VmSize:")?))

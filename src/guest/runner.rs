@@ -59,7 +59,7 @@ const VERY_FAR: Duration = Duration::from_secs(60);
 /// How old a published counter may be while the guest runs or fails without a word.
 const PUBLISH_EVERY: Duration = Duration::from_secs(5);
 /// How soon a thread is asked for again when there was none.
-const RETRY: Duration = Duration::from_secs(1);
+pub const RETRY: Duration = Duration::from_secs(1);
 /// Threads for a guest's file access. It makes one at a time; a further one is needed when the last run
 /// was stopped in the middle of one that takes for ever.
 const FILE_THREADS: usize = 4;
@@ -89,6 +89,22 @@ pub struct Job {
     pub counters: Arc<Counters>,
 }
 
+impl Job {
+    /// The guest is not to be started any more.
+    pub fn give_up(&self) {
+        self.pipe.finish(last_wish(self.config.after_run, Some(EXIT_NOT_STARTED)));
+    }
+}
+
+/// The exit code with which the host shall stop, if it shall, after a last run that ended with `status`.
+fn last_wish(after_run: AfterRun, status: Option<i32>) -> Option<i32> {
+    match after_run {
+        AfterRun::HostGoesOn => None,
+        AfterRun::HostStops => status.map(|_| 0),
+        AfterRun::HostStopsWithCode => status,
+    }
+}
+
 /// A guest's thread, seen from the host's.
 #[derive(Debug)]
 pub struct Runner {
@@ -109,16 +125,24 @@ impl Runner {
     /// Starts the thread.
     ///
     /// # Errors
-    /// When the system has no thread or file descriptor left.
-    pub fn start(job: Job) -> io::Result<Self> {
+    /// When the system has no thread or file descriptor left; with the job, for another try.
+    pub fn start(job: Box<Job>) -> Result<Self, (io::Error, Box<Job>)> {
+        // Opened on this thread, since those that will be started in it inherit the priority.
+        let waiting_room = match waits_long(&job.config).then(WaitingRoom::shared).transpose() {
+            Ok(waiting_room) => waiting_room,
+            Err(error) => return Err((error, job)),
+        };
+        let seat = waiting_room.as_deref().map(WaitingRoom::seat);
+        let own_thread = match seat.is_none().then(|| NewThread::start(&job.name)).transpose() {
+            Ok(own_thread) => own_thread,
+            Err(error) => return Err((error, job)),
+        };
         let (cancel, cancelled) = oneshot::channel();
         let (end, ended) = mpsc::channel();
-        // Opened on this thread, since those that will be started in it inherit the priority.
-        let waiting_room = waits_long(&job.config).then(WaitingRoom::shared).transpose()?;
         let thread = LastThread::default();
         let tether = Tether {
             cancelled,
-            seat: waiting_room.as_deref().map(WaitingRoom::seat),
+            seat,
             outside: None,
             thread: Arc::clone(&thread),
             pipe: Arc::clone(&job.pipe),
@@ -126,12 +150,11 @@ impl Runner {
             status: None,
             _end: end,
         };
-        let name = job.name.clone();
         let writable = job.writable.clone();
-        let running = Box::new(Running::new(job));
-        match tether.seat.clone() {
-            Some(seat) => seat.spawn(tether.wait(running)),
-            None => NewThread::start(&name)?.give(tether, running),
+        let running = Box::new(Running::new(*job));
+        match (own_thread, tether.seat.clone()) {
+            (Some(own_thread), _) => own_thread.give(tether, running),
+            (None, seat) => seat.expect("where there is no thread").spawn(tether.wait(running)),
         }
         Ok(Self {
             cancel: Some(cancel),
@@ -270,11 +293,7 @@ impl Tether {
 
 impl Drop for Tether {
     fn drop(&mut self) {
-        self.pipe.finish(match self.after_run {
-            AfterRun::HostGoesOn => None,
-            AfterRun::HostStops => self.status.map(|_| 0),
-            AfterRun::HostStopsWithCode => self.status,
-        });
+        self.pipe.finish(last_wish(self.after_run, self.status));
     }
 }
 

@@ -6,7 +6,7 @@
 //! the first vector instruction on it is a fault. Asking explicitly above 8 costs nothing where it isn't
 //! needed, and keeps one heap in the process.
 //!
-//! Large blocks are mapped, one by one, and so are no business of the host's `malloc`. glibc's would learn from each
+//! Large blocks of bytes are mapped, one by one, and so are no business of the host's `malloc`. glibc's would learn from each
 //! that is freed to keep twice as much for every thread: after a large program was compiled, tens of megabytes.
 
 use std::alloc::{GlobalAlloc, Layout};
@@ -17,26 +17,50 @@ use std::sync::OnceLock;
 /// What every `malloc` that a host may bring promises for any size.
 const MALLOC_ALIGN: usize = 8;
 
-/// A block of this size or more is mapped.
+/// A block of bytes of this size or more is mapped.
 const MAPPED_BYTES: usize = 1 << 20;
-/// The smallest page that a machine has; what every mapping is aligned to.
-const PAGE_BYTES: usize = 4096;
 
-/// Large blocks by `mmap`; others by `malloc` up to an alignment of 8, and by `posix_memalign` above.
+/// Large blocks of bytes by `mmap`; others by `malloc` up to an alignment of 8, and by `posix_memalign` above.
 #[derive(Debug)]
 pub struct AlignedSystem;
 
-/// Whether a block of this layout has a mapping of its own. By the layout alone, which comes with every call.
+/// Whether a block of this layout has a mapping of its own. By the layout alone, which comes with every call. Only blocks
+/// of bytes, such as files, code and records: most large ones are, and to look at the size wherever something else is
+/// freed would take thirty kilobytes of code.
 fn is_mapped(layout: Layout) -> bool {
-    layout.size() >= MAPPED_BYTES && layout.align() <= PAGE_BYTES
+    layout.size() >= MAPPED_BYTES && layout.align() == 1
 }
 
 /// A mapping, all zero; or null.
+// Such blocks are rare, and what is allocated is so in thousands of places.
+#[cold]
+#[inline(never)]
 fn map(size: usize) -> *mut u8 {
     let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
     // SAFETY: a new mapping, at an address that the kernel chooses.
     let mapping = unsafe { libc::mmap(ptr::null_mut(), size, access, kind, -1, 0) };
     if mapping == libc::MAP_FAILED { ptr::null_mut() } else { mapping.cast() }
+}
+
+/// # Safety
+/// `block` is a mapping of `size` bytes that nobody uses any more.
+#[cold]
+#[inline(never)]
+unsafe fn unmap(block: *mut u8, size: usize) {
+    // SAFETY: the caller's promise.
+    unsafe { libc::munmap(block.cast(), size) };
+}
+
+/// The mapping with another size, wherever it is then; or null, and it is as it was.
+///
+/// # Safety
+/// `block` is a mapping of `size` bytes; with another answer than null, nobody uses it any more.
+#[cold]
+#[inline(never)]
+unsafe fn remap(block: *mut u8, size: usize, new_size: usize) -> *mut u8 {
+    // SAFETY: the caller's promise.
+    let moved = unsafe { libc::mremap(block.cast(), size, new_size, libc::MREMAP_MAYMOVE) };
+    if moved == libc::MAP_FAILED { ptr::null_mut() } else { moved.cast() }
 }
 
 // SAFETY: every block comes with at least the size and alignment asked for from the C library's allocator, to whose
@@ -60,8 +84,8 @@ unsafe impl GlobalAlloc for AlignedSystem {
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         if is_mapped(layout) {
-            // SAFETY: the caller's block is a mapping of this size, and nobody uses it any more.
-            unsafe { libc::munmap(block.cast(), layout.size()) };
+            // SAFETY: as its layout tells, it came from `map`; and the caller gives it up.
+            unsafe { unmap(block, layout.size()) };
             return;
         }
         // SAFETY: the caller got the block from this allocator, so it is `free`'s to take.
@@ -90,11 +114,10 @@ unsafe impl GlobalAlloc for AlignedSystem {
         let new_layout = unsafe { Layout::from_size_align_unchecked(new_size, layout.align()) };
         match (is_mapped(layout), is_mapped(new_layout)) {
             (true, true) => {
-                // SAFETY: the block is a mapping of this size, and the caller goes on with what it becomes.
-                let moved =
-                    unsafe { libc::mremap(block.cast(), layout.size(), new_size, libc::MREMAP_MAYMOVE) };
-                if moved != libc::MAP_FAILED {
-                    return moved.cast();
+                // SAFETY: the block came from `map`, and the caller goes on with what it becomes.
+                let moved = unsafe { remap(block, layout.size(), new_size) };
+                if !moved.is_null() {
+                    return moved;
                 }
                 // Where that is forbidden, it is copied.
             }

@@ -28,18 +28,31 @@ const _: () = assert!(offset_of!(mk_list, prev) == 0 && offset_of!(mk_list, next
 
 impl Properties for Input {
     fn values(&self, name: &str) -> Vec<String> {
+        let values = self.raw_values(name).into_iter();
+        values.map(|value| String::from_utf8_lossy(&value).into_owned()).collect()
+    }
+}
+
+impl Input {
+    /// An option with a value that [`values`](Properties::values) would have to change.
+    pub fn option_not_in_utf8(&self) -> Option<&'static str> {
+        let is_not = |value: &Vec<u8>| std::str::from_utf8(value).is_err();
+        OPTIONS.iter().map(|spec| spec.name).find(|name| self.raw_values(name).iter().any(is_not))
+    }
+
+    fn raw_values(&self, name: &str) -> Vec<Vec<u8>> {
         let key = CString::new(name).expect("option names have no NUL");
         let Some(first) = self.property(&key) else {
             return Vec::new();
         };
         let repeated = OPTIONS.iter().any(|spec| spec.name == name && spec.repeated);
         let all = repeated.then(|| all_values(self.address(), &key, first)).flatten();
-        all.unwrap_or_else(|| vec![first.to_string_lossy().into_owned()])
+        all.unwrap_or_else(|| vec![first.to_bytes().to_vec()])
     }
 }
 
 /// Every value of `key` in the list of properties in which `first` is a value.
-fn all_values(instance: usize, key: &CStr, first: &CStr) -> Option<Vec<String>> {
+fn all_values(instance: usize, key: &CStr, first: &CStr) -> Option<Vec<Vec<u8>>> {
     let mut bytes = vec![0u8; INSTANCE_BYTES];
     let readable = memory::read(instance, &mut bytes);
     let word_at = |at: usize| Some(usize::from_ne_bytes(bytes.get(at..at + WORD)?.try_into().ok()?));
@@ -55,8 +68,7 @@ fn all_values(instance: usize, key: &CStr, first: &CStr) -> Option<Vec<String>> 
                 memory::text(*name, key.count_bytes() + 1)
                     .is_some_and(|name| name.eq_ignore_ascii_case(key.to_bytes()))
             });
-            let values = same_key.filter_map(|(_, value)| memory::text(*value, MAX_VALUE_BYTES));
-            values.map(|value| String::from_utf8_lossy(&value).into_owned()).collect()
+            same_key.filter_map(|(_, value)| memory::text(*value, MAX_VALUE_BYTES)).collect()
         })
 }
 
@@ -128,7 +140,7 @@ mod tests {
             // SAFETY: the value is a literal.
             let first = unsafe { CStr::from_ptr(pairs[1].val) };
             let values = all_values(instance, c"env", first);
-            assert_eq!(values, Some(vec!["A=1".to_owned(), "B=2,3".to_owned()]));
+            assert_eq!(values, Some(vec![b"A=1".to_vec(), b"B=2,3".to_vec()]));
             assert_eq!(all_values(instance, c"env", c"another pointer"), None);
         });
     }

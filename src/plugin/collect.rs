@@ -145,6 +145,11 @@ impl Delivery {
         self.flow.store(flow as u8, Ordering::Release);
     }
 
+    /// The alarm is to go off then, for the instance.
+    pub fn look_again(&self, delay: Duration) {
+        self.alarm.set(delay);
+    }
+
     /// The bell has rung, or the alarm gone off.
     pub fn collect(&self) {
         self.alarm.clear();

@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::collect::{Delivery, Parts, log, log_prefix};
-use crate::config::{Config, ConfigError};
+use crate::config::{AfterRun, Config, ConfigError};
 use crate::counters::Counters;
 use crate::doorbell::{Alarm, Doorbell};
 use crate::event::{Event, Level};
-use crate::guest::runner::{Job, Runner};
+use crate::guest::runner::{Job, RETRY, Runner};
 use crate::guest::writable::Writable;
 use crate::host::abi::flb_input_collect_fn;
 use crate::host::api::{Collector, Input, NoParser, Parser};
@@ -40,7 +40,8 @@ pub struct Instance {
 
 #[derive(Debug)]
 enum Guest {
-    Ready(Box<Job>),
+    /// Not started, after so many tries.
+    Ready(Box<Job>, u64),
     Started(Runner),
     Gone,
 }
@@ -60,6 +61,11 @@ impl Instance {
 
     fn prepare(started: Started) -> Result<Box<Self>, String> {
         let Started { input, plugin_name, wire, on_bell, on_alarm } = started;
+        if let Some(option) = input.option_not_in_utf8() {
+            return Err(format!(
+                "option \"{option}\" is not UTF-8, which WASI needs for all names and values: use UTF-8, or a link with such a name"
+            ));
+        }
         let config = Config::from_properties(&input).map_err(|error| error.to_string())?;
         let parser = find_parser(&input, config.parser.as_deref())?;
         let prefix = log_prefix(plugin_name, &input);
@@ -92,23 +98,39 @@ impl Instance {
         });
         let writable = Writable::declare(&config);
         let job = Job { name: input.name(), config, writable, wire, pipe, counters };
-        Ok(Box::new(Self { delivery, guest: Mutex::new(Guest::Ready(Box::new(job))) }))
+        Ok(Box::new(Self { delivery, guest: Mutex::new(Guest::Ready(Box::new(job), 0)) }))
     }
 
     /// Every plugin is initialised: the guest's thread begins.
     pub fn start(&self) {
         let mut guest = self.lock_guest();
-        let Guest::Ready(job) = std::mem::replace(&mut *guest, Guest::Gone) else {
-            return;
-        };
-        match Runner::start(*job) {
-            Ok(runner) => *guest = Guest::Started(runner),
-            Err(error) => {
-                drop(guest);
-                self.delivery.log(&Event::RunnerFailed {
-                    what: format!("the guest's thread can't be started: {error}"),
-                });
+        let (job, failures) = match std::mem::replace(&mut *guest, Guest::Gone) {
+            Guest::Ready(job, failures) => (job, failures),
+            other => {
+                *guest = other;
+                return;
             }
+        };
+        let event = match Runner::start(job) {
+            Ok(runner) => {
+                *guest = Guest::Started(runner);
+                (failures > 0).then_some(Event::Recovered { failures })
+            }
+            Err((error, job)) => {
+                let what = format!("the guest can't be started: no thread for it: {error}");
+                if job.config.after_run == AfterRun::HostGoesOn {
+                    *guest = Guest::Ready(job, failures + 1);
+                    self.delivery.look_again(RETRY);
+                } else {
+                    job.give_up();
+                }
+                // Once.
+                (failures == 0).then_some(Event::RunFailed { what, level: Level::Error })
+            }
+        };
+        drop(guest);
+        if let Some(event) = event {
+            self.delivery.log(&event);
         }
     }
 
@@ -120,6 +142,8 @@ impl Instance {
     /// The alarm has gone off.
     pub fn alarm(&self) {
         self.delivery.collect();
+        // If it has not been possible yet.
+        self.start();
     }
 
     /// The engine takes no more records; if that is for good, the guest ends now.
@@ -136,8 +160,14 @@ impl Instance {
 
     /// Tells the guest to stop, without waiting for it.
     pub fn cancel(&self) {
-        if let Guest::Started(runner) = &mut *self.lock_guest() {
-            runner.cancel();
+        let mut guest = self.lock_guest();
+        match &mut *guest {
+            Guest::Started(runner) => runner.cancel(),
+            Guest::Ready(job, _) => {
+                job.give_up();
+                *guest = Guest::Gone;
+            }
+            Guest::Gone => {}
         }
     }
 
