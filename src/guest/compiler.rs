@@ -183,8 +183,9 @@ pub fn check_memory_for(content: &[u8]) -> Result<(), Failure> {
     }
     // Without the figure of what is free, which is another one each time: the same failure is told once.
     Err(Failure::Passing(format!(
-        "to compile it takes at least {} MB of memory, more than this process can get (the machine, its control group, ulimit -v): compile it with `exec-wasi compile` where there is more, and set option precompiled",
-        needed / 1_000_000
+        "to compile it takes at least {} MB of memory and {} MB of addresses, more than this process can get (the machine, its control group, ulimit -v): compile it with `exec-wasi compile` where there is more, and set option precompiled",
+        needed / 1_000_000,
+        address_space / 1_000_000
     )))
 }
 
