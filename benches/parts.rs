@@ -243,7 +243,7 @@ mod start {
                 pipe: Arc::clone(&pipe),
                 counters: Arc::new(Counters::default()),
             };
-            (Runner::start(job).expect("a thread"), pipe)
+            (Runner::start(Box::new(job)).expect("a thread"), pipe)
         }
     }
 
