@@ -141,9 +141,7 @@ pub enum Event {
     EventsLeftOut {
         events: u64,
     },
-    RunnerFailed {
-        what: String,
-    },
+    RunnerPanicked,
     Note {
         text: String,
     },
@@ -160,7 +158,7 @@ impl Event {
             Self::TakenInPart { .. }
             | Self::LostAtStop { .. }
             | Self::HostDidNotStop
-            | Self::RunnerFailed { .. } => Level::Error,
+            | Self::RunnerPanicked => Level::Error,
             Self::LongLines { counts, .. } if counts.lost_bytes > 0 => Level::Error,
             Self::LongLines { .. }
             | Self::GuestStderrLeftOut { .. }
@@ -304,7 +302,7 @@ impl fmt::Display for Event {
             Self::EventsLeftOut { events } => {
                 write!(f, "Left out {events} log lines of this input: too many at once.")
             }
-            Self::RunnerFailed { what } => write!(f, "{}; this input is dead.", Capital(what)),
+            Self::RunnerPanicked => f.write_str("The guest's thread panicked; this input is dead."),
             Self::Note { text } => write!(f, "{}.", Capital(text)),
         }
     }

@@ -105,11 +105,12 @@ pub fn compile(engine: &Engine, content: &[u8]) -> Result<Image, Failure> {
             "to compile it would take hours or more memory than there is: its components are made of each other too many times over".into(),
         ));
     }
-    let image = if content.len() < ALONE_BYTES {
-        Image::compiled(&like(engine, Threads::One)?, content)
+    let threads = threads_for(content);
+    let compiling = like(engine, threads)?;
+    let image = if threads == 0 {
+        Image::compiled(&compiling, content)
     } else {
-        let compiling = like(engine, Threads::Many)?;
-        pool()?.install(|| Image::compiled(&compiling, content))
+        pool(threads)?.install(|| Image::compiled(&compiling, content))
     };
     image.map_err(|error| Failure::NoProgram(format!("it is not valid WebAssembly: {}", causes(&error))))
 }
@@ -119,30 +120,28 @@ pub fn compile(engine: &Engine, content: &[u8]) -> Result<Image, Failure> {
 #[cfg(feature = "compiler")]
 const ALONE_BYTES: usize = 32 << 10;
 
-/// Threads that a compilation has.
+/// Threads that the compilation of a program starts.
 #[cfg(feature = "compiler")]
-#[derive(PartialEq)]
-enum Threads {
-    One,
-    Many,
+fn threads_for(content: &[u8]) -> usize {
+    if content.len() < ALONE_BYTES {
+        return 0;
+    }
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// An engine that makes the same code as `engine` and has no place to run it. An engine keeps what its compiler has
 /// needed, several megabytes for each thread, for the next compilation; this one is gone with it.
 #[cfg(feature = "compiler")]
-fn like(engine: &Engine, threads: Threads) -> Result<Engine, Failure> {
+fn like(engine: &Engine, threads: usize) -> Result<Engine, Failure> {
     let mut config = engine.config().clone();
-    config
-        .parallel_compilation(threads == Threads::Many)
-        .allocation_strategy(InstanceAllocationStrategy::OnDemand);
+    config.parallel_compilation(threads > 0).allocation_strategy(InstanceAllocationStrategy::OnDemand);
     Engine::new(&config).map_err(|error| Failure::Passing(format!("no compiler for it: {}", causes(&error))))
 }
 
 /// Threads for a compilation. wasmtime compiles functions in parallel on the pool it finds itself in. Its own global
 /// one would keep a thread per core inside the agent for ever; this one ends with it.
 #[cfg(feature = "compiler")]
-fn pool() -> Result<rayon::ThreadPool, Failure> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+fn pool(threads: usize) -> Result<rayon::ThreadPool, Failure> {
     rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
         .thread_name(|number| format!("exec_wasi-comp{number}"))
@@ -159,13 +158,6 @@ const MEMORY_BYTES_PER_CODE_BYTE: u64 = 40;
 #[cfg(feature = "compiler")]
 const THREAD_ADDRESSES: u64 = 72 << 20;
 
-/// Threads that a compilation starts.
-#[cfg(feature = "compiler")]
-fn threads_for(content: &[u8]) -> u64 {
-    let all = || std::thread::available_parallelism().map_or(1, |threads| threads.get() as u64);
-    if content.len() < ALONE_BYTES { 0 } else { all() }
-}
-
 /// Whether this process can get the memory that it takes to compile a program. It would be killed otherwise, and again
 /// at each start.
 #[cfg(feature = "compiler")]
@@ -175,7 +167,8 @@ pub fn check_memory_for(content: &[u8]) -> Result<(), Failure> {
         return Ok(());
     };
     let needed = code_bytes.saturating_mul(MEMORY_BYTES_PER_CODE_BYTE);
-    let address_space = needed.saturating_mul(2).saturating_add(THREAD_ADDRESSES * threads_for(content));
+    let address_space =
+        needed.saturating_mul(2).saturating_add(THREAD_ADDRESSES * threads_for(content) as u64);
     if free_memory::bytes().is_none_or(|free| needed <= free)
         && free_memory::address_space().is_none_or(|free| address_space <= free)
     {
@@ -183,7 +176,7 @@ pub fn check_memory_for(content: &[u8]) -> Result<(), Failure> {
     }
     // Without the figure of what is free, which is another one each time: the same failure is told once.
     Err(Failure::Passing(format!(
-        "to compile it takes at least {} MB of memory and {} MB of addresses, more than this process can get (the machine, its control group, ulimit -v): compile it with `exec-wasi compile` where there is more, and set option precompiled",
+        "to compile it takes at least {} MB of memory, more than this process can get (the machine, its control group, ulimit -v, for which it is {} MB of addresses): compile it with `exec-wasi compile` where there is more, and set option precompiled",
         needed / 1_000_000,
         address_space / 1_000_000
     )))

@@ -96,6 +96,11 @@ impl Job {
     }
 }
 
+/// Why a guest is not started.
+pub fn no_thread(error: &io::Error) -> String {
+    format!("the guest can't be started: no thread for it: {error}")
+}
+
 /// The exit code with which the host shall stop, if it shall, after a last run that ended with `status`.
 fn last_wish(after_run: AfterRun, status: Option<i32>) -> Option<i32> {
     match after_run {
@@ -264,7 +269,7 @@ impl Tether {
             }
             Ok(Next::Nothing(status)) => self.status = status,
             Err(_panic) => {
-                self.pipe.post(Event::RunnerFailed { what: "the guest's thread panicked".into() });
+                self.pipe.post(Event::RunnerPanicked);
                 self.status = Some(EXIT_DEFECT);
             }
         }
@@ -512,8 +517,7 @@ impl Running {
             match NewThread::start(&self.job.name) {
                 Ok(thread) => return (thread, outside),
                 Err(error) => {
-                    let what = format!("the guest can't be started: no thread for it: {error}");
-                    let event = self.health.bad(what, None, Level::Error);
+                    let event = self.health.bad(no_thread(&error), None, Level::Error);
                     self.tell(event);
                     tokio::time::sleep(RETRY).await;
                 }

@@ -123,9 +123,7 @@ impl Outside {
             self.door = self.seat.door().await;
         }
     }
-}
 
-impl Outside {
     /// The next one may go.
     pub fn give_back(&mut self) {
         if self.door.take().is_some() {

@@ -9,7 +9,7 @@ use crate::config::{AfterRun, Config, ConfigError};
 use crate::counters::Counters;
 use crate::doorbell::{Alarm, Doorbell};
 use crate::event::{Event, Level};
-use crate::guest::runner::{Job, RETRY, Runner};
+use crate::guest::runner::{Job, RETRY, Runner, no_thread};
 use crate::guest::writable::Writable;
 use crate::host::abi::flb_input_collect_fn;
 use crate::host::api::{Collector, Input, NoParser, Parser};
@@ -117,7 +117,7 @@ impl Instance {
                 (failures > 0).then_some(Event::Recovered { failures })
             }
             Err((error, job)) => {
-                let what = format!("the guest can't be started: no thread for it: {error}");
+                let what = no_thread(&error);
                 if job.config.after_run == AfterRun::HostGoesOn {
                     *guest = Guest::Ready(job, failures + 1);
                     self.delivery.look_again(RETRY);

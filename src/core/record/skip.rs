@@ -26,9 +26,7 @@ pub fn is_too_deep(bytes: &[u8]) -> bool {
     let mut levels = [0_u64; MAX_DEPTH];
     let mut depth = 0;
     loop {
-        let Some(Head { content, inner }) = Head::read(&mut rest) else { return true };
-        let Some(behind) = usize::try_from(content).ok().and_then(|len| rest.get(len..)) else { return true };
-        rest = behind;
+        let Some(inner) = enter(&mut rest) else { return true };
         if inner > 0 {
             let Some(level) = levels.get_mut(depth) else { return true };
             *level = inner;
@@ -52,54 +50,43 @@ fn value_len(bytes: &[u8]) -> Option<usize> {
     let mut rest = bytes;
     let mut values = 1_u64;
     while values > 0 {
-        let Head { content, inner } = Head::read(&mut rest)?;
-        rest = rest.get(usize::try_from(content).ok()?..)?;
-        values = values - 1 + inner;
+        values = values - 1 + enter(&mut rest)?;
     }
     Some(bytes.len() - rest.len())
 }
 
-/// What a value begins with, and says of what else belongs to it.
-struct Head {
-    /// Bytes that follow.
-    content: u64,
-    /// Values that follow.
-    inner: u64,
-}
-
-impl Head {
-    /// Takes it from the beginning of `rest`; `None` if it is cut off.
-    fn read(rest: &mut &[u8]) -> Option<Self> {
-        let (&first, behind) = rest.split_first()?;
-        *rest = behind;
-        let (content, inner) = match Marker::from_u8(first) {
-            Marker::FixPos(_) | Marker::FixNeg(_) | Marker::Null | Marker::True | Marker::False => (0, 0),
-            Marker::Reserved => return None,
-            Marker::U8 | Marker::I8 => (1, 0),
-            Marker::U16 | Marker::I16 => (2, 0),
-            Marker::U32 | Marker::I32 | Marker::F32 => (4, 0),
-            Marker::U64 | Marker::I64 | Marker::F64 => (8, 0),
-            Marker::FixStr(len) => (len.into(), 0),
-            Marker::Str8 | Marker::Bin8 => (number(rest, 1)?, 0),
-            Marker::Str16 | Marker::Bin16 => (number(rest, 2)?, 0),
-            Marker::Str32 | Marker::Bin32 => (number(rest, 4)?, 0),
-            Marker::FixExt1 => (2, 0),
-            Marker::FixExt2 => (3, 0),
-            Marker::FixExt4 => (5, 0),
-            Marker::FixExt8 => (9, 0),
-            Marker::FixExt16 => (17, 0),
-            Marker::Ext8 => (1 + number(rest, 1)?, 0),
-            Marker::Ext16 => (1 + number(rest, 2)?, 0),
-            Marker::Ext32 => (1 + number(rest, 4)?, 0),
-            Marker::FixArray(count) => (0, count.into()),
-            Marker::Array16 => (0, number(rest, 2)?),
-            Marker::Array32 => (0, number(rest, 4)?),
-            Marker::FixMap(pairs) => (0, 2 * u64::from(pairs)),
-            Marker::Map16 => (0, 2 * number(rest, 2)?),
-            Marker::Map32 => (0, 2 * number(rest, 4)?),
-        };
-        Some(Self { content, inner })
-    }
+/// Takes from the beginning of `rest` what a value is without those in it; how many these are. `None` if it is cut off.
+fn enter(rest: &mut &[u8]) -> Option<u64> {
+    let (&first, behind) = rest.split_first()?;
+    *rest = behind;
+    let (content, inner) = match Marker::from_u8(first) {
+        Marker::FixPos(_) | Marker::FixNeg(_) | Marker::Null | Marker::True | Marker::False => (0, 0),
+        Marker::Reserved => return None,
+        Marker::U8 | Marker::I8 => (1, 0),
+        Marker::U16 | Marker::I16 => (2, 0),
+        Marker::U32 | Marker::I32 | Marker::F32 => (4, 0),
+        Marker::U64 | Marker::I64 | Marker::F64 => (8, 0),
+        Marker::FixStr(len) => (len.into(), 0),
+        Marker::Str8 | Marker::Bin8 => (number(rest, 1)?, 0),
+        Marker::Str16 | Marker::Bin16 => (number(rest, 2)?, 0),
+        Marker::Str32 | Marker::Bin32 => (number(rest, 4)?, 0),
+        Marker::FixExt1 => (2, 0),
+        Marker::FixExt2 => (3, 0),
+        Marker::FixExt4 => (5, 0),
+        Marker::FixExt8 => (9, 0),
+        Marker::FixExt16 => (17, 0),
+        Marker::Ext8 => (1 + number(rest, 1)?, 0),
+        Marker::Ext16 => (1 + number(rest, 2)?, 0),
+        Marker::Ext32 => (1 + number(rest, 4)?, 0),
+        Marker::FixArray(count) => (0, count.into()),
+        Marker::Array16 => (0, number(rest, 2)?),
+        Marker::Array32 => (0, number(rest, 4)?),
+        Marker::FixMap(pairs) => (0, 2 * u64::from(pairs)),
+        Marker::Map16 => (0, 2 * number(rest, 2)?),
+        Marker::Map32 => (0, 2 * number(rest, 4)?),
+    };
+    *rest = rest.get(usize::try_from(content).ok()?..)?;
+    Some(inner)
 }
 
 /// A big-endian number of so many bytes.
