@@ -41,7 +41,7 @@ pub struct Host {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rhythm {
     Once,
-    EveryMs(u64),
+    EveryMs(u32),
 }
 
 /// The input of one start of the host.

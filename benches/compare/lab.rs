@@ -4,14 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::floor;
+use crate::floor::{self, Floor};
 use crate::host::{Host, Input, Output, Rhythm, Side};
 use crate::run::{Run, Steady, Until, run, run_empty};
 use crate::stats::Sample;
 use crate::table::Row;
 
-/// Runs of a program in the floor's process, when it is the cost of one that is looked for.
-const FLOOR_RUNS: u32 = 2000;
 /// How long a program is run again and again.
 const STEADY: Duration = Duration::from_secs(4);
 
@@ -86,7 +84,7 @@ impl Lab {
                 }
             }
             if with_floor {
-                self.floor(task, 1, 0).into_iter().for_each(|seconds| cpu.floor.push(seconds));
+                self.floor(task, 1, 0).into_iter().for_each(|floor| cpu.floor.push(floor.all));
             }
         }
         [cpu, engine, memory]
@@ -103,13 +101,13 @@ impl Lab {
                 }
                 cpu.side(side).push(self.net(&run));
             }
-            self.floor(task, 1, 0).into_iter().for_each(|seconds| cpu.floor.push(seconds));
+            self.floor(task, 1, 0).into_iter().for_each(|floor| cpu.floor.push(floor.all));
         }
         [cpu]
     }
 
     /// CPU of the first run of a program, and of each further one.
-    pub fn repeated(&mut self, work: &str, task: &Task, every_ms: u64, with_floor: bool) -> [Row; 2] {
+    pub fn repeated(&mut self, work: &str, task: &Task, every_ms: u32) -> [Row; 2] {
         let mut first = Row { work: work.into(), measure: "first run, CPU ms", ..Row::default() };
         let mut each = Row { measure: "each further run, CPU ms", ..Row::default() };
         for round in 0..self.runs {
@@ -123,12 +121,10 @@ impl Lab {
                 let cpu_seconds = cpu_seconds - seconds * self.idle.median();
                 each.side(side).push(1e3 * cpu_seconds / float(records));
             }
-            if with_floor
-                && let (Some(once), Some(many)) =
-                    (self.floor(task, 1, 0), self.floor(task, FLOOR_RUNS, every_ms))
-            {
-                first.floor.push(1e3 * once);
-                each.floor.push(1e3 * (many - once) / f64::from(FLOOR_RUNS - 1));
+            let runs = 1 + u32::try_from(STEADY.as_millis()).expect("some thousands") / every_ms;
+            if let (Some(once), Some(many)) = (self.floor(task, 1, 0), self.floor(task, runs, every_ms)) {
+                first.floor.push(1e3 * once.all);
+                each.floor.push(1e3 * many.further / f64::from(runs - 1));
             }
         }
         [first, each]
@@ -203,10 +199,10 @@ impl Lab {
         path
     }
 
-    fn floor(&mut self, task: &Task, runs: u32, every_ms: u64) -> Option<f64> {
+    fn floor(&mut self, task: &Task, runs: u32, every_ms: u32) -> Option<Floor> {
         let program = self.file("program.wasm", &task.program);
         match floor::run(&self.folder, &program, runs, every_ms) {
-            Ok(cost) => Some(cost.cpu_seconds),
+            Ok(floor) => Some(floor),
             Err(error) => {
                 self.note(format!("no floor: {error}"));
                 None

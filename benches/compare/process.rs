@@ -68,17 +68,9 @@ impl Process {
     /// What it has cost so far, to the nanosecond.
     pub fn cpu_seconds(&self) -> f64 {
         let mut clock = 0;
-        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
         // SAFETY: it writes to a variable that lives until it returns.
         let known = unsafe { libc::clock_getcpuclockid(self.pid, &raw mut clock) } == 0;
-        // SAFETY: as above; the clock is the one it has just told.
-        let read = known && unsafe { libc::clock_gettime(clock, &raw mut time) } == 0;
-        let nanoseconds = Duration::from_nanos(time.tv_nsec.cast_unsigned());
-        if read {
-            Duration::from_secs(time.tv_sec.cast_unsigned()).as_secs_f64() + nanoseconds.as_secs_f64()
-        } else {
-            f64::NAN
-        }
+        if known { read(clock) } else { f64::NAN }
     }
 
     /// Whether it has ended by itself. Its cost is then lost; that is a failure anyway.
@@ -127,6 +119,22 @@ impl Drop for Process {
             self.wait4(0);
         }
     }
+}
+
+/// What this process has cost so far, to the nanosecond.
+pub fn own_cpu_seconds() -> f64 {
+    read(libc::CLOCK_PROCESS_CPUTIME_ID)
+}
+
+/// The seconds on a clock, or that it can't be read.
+fn read(clock: libc::clockid_t) -> f64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: it writes to a variable that lives until it returns.
+    if unsafe { libc::clock_gettime(clock, &raw mut time) } != 0 {
+        return f64::NAN;
+    }
+    let nanoseconds = Duration::from_nanos(time.tv_nsec.cast_unsigned());
+    Duration::from_secs(time.tv_sec.cast_unsigned()).as_secs_f64() + nanoseconds.as_secs_f64()
 }
 
 #[allow(clippy::cast_precision_loss, reason = "seconds of a process are far below 2^52")]

@@ -45,11 +45,11 @@ pub fn measure(lab: &mut Lab, letter: char, file: Option<&Path>) -> Result<Vec<R
         'c' => json(lab, lines),
         'd' => {
             let task = Task::new(guest::tiny());
-            lab.repeated("a tiny program, every millisecond", &task, 1, true).into()
+            lab.repeated("a tiny program, every millisecond", &task, 1).into()
         }
         'e' => {
             let (name, program) = big_program(&lab.folder);
-            lab.repeated(&name, &with_stack(program), 100, false).into()
+            lab.repeated(&name, &with_stack(program), 100).into()
         }
         'f' => {
             let task = Task::new(guest::fnv(STEPS));
@@ -159,7 +159,7 @@ pub fn run_cost(lab: &mut Lab) -> Plot {
     let mut plot = Lines::default();
     for size in MODULE_SIZES {
         let task = Task::new(guest::of_size(size));
-        let [_, each] = lab.repeated(&format!("a module of {size} bytes"), &task, 1, true);
+        let [_, each] = lab.repeated(&format!("a module of {size} bytes"), &task, 1);
         plot.add(size, &each, |cpu_ms| cpu_ms);
     }
     plot.into_plot(
