@@ -257,9 +257,9 @@ mod start {
     struct Options<'a>(Vec<(&'a str, &'a str)>);
 
     impl Properties for Options<'_> {
-        fn values(&self, name: &str) -> Vec<String> {
+        fn values(&self, name: &str) -> Vec<Vec<u8>> {
             let given = self.0.iter().filter(|(key, _)| *key == name);
-            given.map(|(_, value)| (*value).to_owned()).collect()
+            given.map(|(_, value)| value.as_bytes().to_vec()).collect()
         }
     }
 

@@ -9,17 +9,21 @@ use flb_in_exec_wasi_fuzz::config::{Config, OPTIONS, Properties};
 use flb_in_exec_wasi_fuzz::schedule::Rhythm;
 use libfuzzer_sys::fuzz_target;
 
-struct Given<'a>(Vec<(&'a str, &'a str)>);
+struct Given<'a>(Vec<(&'a str, &'a [u8])>);
 
 impl Properties for Given<'_> {
-    fn values(&self, name: &str) -> Vec<String> {
+    fn values(&self, name: &str) -> Vec<Vec<u8>> {
         let same = self.0.iter().filter(|(key, _)| key.eq_ignore_ascii_case(name));
-        same.map(|(_, value)| (*value).to_owned()).collect()
+        same.map(|(_, value)| value.to_vec()).collect()
     }
 }
 
-fuzz_target!(|text: &str| {
-    let given = Given(text.lines().filter_map(|line| line.split_once('=')).collect());
+fuzz_target!(|input: &[u8]| {
+    let pairs = input.split(|&byte| byte == b'\n').filter_map(|line| {
+        let (name, value) = line.split_at_checked(line.iter().position(|&byte| byte == b'=')?)?;
+        Some((std::str::from_utf8(name).ok()?, &value[1..]))
+    });
+    let given = Given(pairs.collect());
     let read = Config::from_properties(&given);
     assert_eq!(read, Config::from_properties(&given));
     let config = match read {

@@ -27,20 +27,7 @@ const _: () = assert!(offset_of!(flb_kv, key) == 0 && offset_of!(flb_kv, val) ==
 const _: () = assert!(offset_of!(mk_list, prev) == 0 && offset_of!(mk_list, next) == WORD);
 
 impl Properties for Input {
-    fn values(&self, name: &str) -> Vec<String> {
-        let values = self.raw_values(name).into_iter();
-        values.map(|value| String::from_utf8_lossy(&value).into_owned()).collect()
-    }
-}
-
-impl Input {
-    /// An option with a value that [`values`](Properties::values) would have to change.
-    pub fn option_not_in_utf8(&self) -> Option<&'static str> {
-        let is_not = |value: &Vec<u8>| std::str::from_utf8(value).is_err();
-        OPTIONS.iter().map(|spec| spec.name).find(|name| self.raw_values(name).iter().any(is_not))
-    }
-
-    fn raw_values(&self, name: &str) -> Vec<Vec<u8>> {
+    fn values(&self, name: &str) -> Vec<Vec<u8>> {
         let key = CString::new(name).expect("option names have no NUL");
         let Some(first) = self.property(&key) else {
             return Vec::new();

@@ -61,11 +61,6 @@ impl Instance {
 
     fn prepare(started: Started) -> Result<Box<Self>, String> {
         let Started { input, plugin_name, wire, on_bell, on_alarm } = started;
-        if let Some(option) = input.option_not_in_utf8() {
-            return Err(format!(
-                "option \"{option}\" is not UTF-8, which WASI needs for all names and values: use UTF-8, or a link with such a name"
-            ));
-        }
         let config = Config::from_properties(&input).map_err(|error| error.to_string())?;
         let parser = find_parser(&input, config.parser.as_deref())?;
         let prefix = log_prefix(plugin_name, &input);

@@ -167,6 +167,11 @@ pub enum ConfigError {
         /// What would do.
         allowed: String,
     },
+    /// A value that can't be told to a guest.
+    #[error(
+        "option \"{0}\" is not UTF-8, which WASI needs for all names and values: use UTF-8, or a link with such a name"
+    )]
+    NotText(&'static str),
     /// Two options that can't be used together.
     #[error("options {0} can't be used together: {1}")]
     Conflict(&'static str, &'static str),
@@ -175,7 +180,7 @@ pub enum ConfigError {
 /// Where property values come from: the host, or a test.
 pub trait Properties {
     /// All values given for `name`, in order; the host has expanded variables in them.
-    fn values(&self, name: &str) -> Vec<String>;
+    fn values(&self, name: &str) -> Vec<Vec<u8>>;
 }
 
 impl Config {
@@ -190,7 +195,7 @@ impl Config {
     /// # Errors
     /// The first option that is missing or can't be used, with its value and what is allowed.
     pub fn from_properties(properties: &impl Properties) -> Result<Self, ConfigError> {
-        let reader = Reader(properties);
+        let reader = Reader::new(properties)?;
         let mut notes = Vec::new();
         let program = reader.text("wasi_path").ok_or(ConfigError::NoProgram)?;
         if reader.text("wasm_heap_size").is_some() {

@@ -3,25 +3,36 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{AfterRun, CachePlace, ConfigError, OPTIONS, Preopen, Properties, Rules, STATE_DIR_OF_GUEST};
+use super::{
+    AfterRun, CachePlace, ConfigError, OPTIONS, OptionSpec, Preopen, Properties, Rules, STATE_DIR_OF_GUEST,
+};
 use crate::schedule::Rhythm;
 
 /// The host's properties, read as the options they are.
-pub struct Reader<'a, P>(pub &'a P);
+pub struct Reader(Vec<(&'static OptionSpec, Vec<String>)>);
 
-impl<P: Properties> Reader<'_, P> {
-    fn given(&self, name: &'static str) -> Option<String> {
-        let value = self.0.values(name).into_iter().next()?;
-        (!value.is_empty()).then_some(value)
+impl Reader {
+    /// Takes all values there are.
+    pub fn new(properties: &impl Properties) -> Result<Self, ConfigError> {
+        let text =
+            |option, value: Vec<u8>| String::from_utf8(value).map_err(|_| ConfigError::NotText(option));
+        let read = |spec: &'static OptionSpec| {
+            let values = properties.values(spec.name).into_iter();
+            Ok((spec, values.map(|value| text(spec.name, value)).collect::<Result<_, _>>()?))
+        };
+        OPTIONS.iter().map(read).collect::<Result<_, _>>().map(Self)
+    }
+
+    fn given(&self, name: &'static str) -> (&'static OptionSpec, &[String]) {
+        let given = self.0.iter().find(|(spec, _)| spec.name == name);
+        given.map(|(spec, values)| (*spec, values.as_slice())).expect("it is in the table of options")
     }
 
     /// The value given, or the default of the option table.
     pub fn text(&self, name: &'static str) -> Option<String> {
-        debug_assert!(OPTIONS.iter().any(|spec| spec.name == name), "{name}");
-        self.given(name).or_else(|| {
-            let spec = OPTIONS.iter().find(|spec| spec.name == name)?;
-            spec.default.map(str::to_owned)
-        })
+        let (spec, values) = self.given(name);
+        let value = values.first().filter(|value| !value.is_empty());
+        value.cloned().or_else(|| spec.default.map(str::to_owned))
     }
 
     pub fn list(&self, name: &'static str) -> Vec<String> {
@@ -147,11 +158,15 @@ impl<P: Properties> Reader<'_, P> {
     }
 
     pub fn env(&self) -> Result<Vec<(String, String)>, ConfigError> {
-        let values = self.0.values("env").into_iter();
+        let (_, values) = self.given("env");
         values
+            .iter()
             .map(|value| match value.split_once('=') {
                 Some((key, text)) if !key.is_empty() => Ok((key.to_owned(), text.to_owned())),
-                _ => Err(invalid("env", value, "KEY=VALUE is needed, one variable for each \"env\"".into())),
+                _ => {
+                    let allowed = "KEY=VALUE is needed, one variable for each \"env\"";
+                    Err(invalid("env", value.clone(), allowed.into()))
+                }
             })
             .collect()
     }

@@ -4,9 +4,9 @@ use super::*;
 struct Given<'a>(&'a [(&'a str, &'a str)]);
 
 impl Properties for Given<'_> {
-    fn values(&self, name: &str) -> Vec<String> {
+    fn values(&self, name: &str) -> Vec<Vec<u8>> {
         let same = self.0.iter().filter(|(key, _)| *key == name);
-        same.map(|(_, value)| (*value).to_owned()).collect()
+        same.map(|(_, value)| value.as_bytes().to_vec()).collect()
     }
 }
 
@@ -213,4 +213,21 @@ fn a_state_dir_takes_its_name() {
 fn a_parser_and_json_exclude_each_other() {
     let error = read(&[("parser", "json"), ("format", "json")]).unwrap_err();
     assert!(error.contains("\"parser\" and \"format json\""), "{error}");
+}
+
+#[test]
+fn a_value_that_is_no_text_is_refused_with_the_options_name() {
+    struct Latin1(&'static str);
+
+    impl Properties for Latin1 {
+        fn values(&self, name: &str) -> Vec<Vec<u8>> {
+            let given = [("wasi_path", b"/guest.wasm".as_slice()), (self.0, b"LANG=\xe4")];
+            given.iter().filter(|(key, _)| *key == name).map(|(_, value)| value.to_vec()).collect()
+        }
+    }
+
+    for option in ["env", "args", "accessible_paths"] {
+        let refused = Config::from_properties(&Latin1(option));
+        assert_eq!(refused, Err(ConfigError::NotText(option)));
+    }
 }
