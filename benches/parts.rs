@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
-use flb_in_exec_wasi::config::{Config, Properties};
+use flb_in_exec_wasi::config::{Config, Given, Properties};
 use flb_in_exec_wasi::counters::Counters;
 use flb_in_exec_wasi::doorbell::Doorbell;
 use flb_in_exec_wasi::guest::runner::{Job, Runner};
@@ -257,9 +257,9 @@ mod start {
     struct Options<'a>(Vec<(&'a str, &'a str)>);
 
     impl Properties for Options<'_> {
-        fn values(&self, name: &str) -> Vec<Vec<u8>> {
+        fn values(&self, name: &str) -> Given {
             let given = self.0.iter().filter(|(key, _)| *key == name);
-            given.map(|(_, value)| value.as_bytes().to_vec()).collect()
+            given.map(|(_, value)| value.as_bytes().to_vec()).collect::<Vec<_>>().into()
         }
     }
 

@@ -234,5 +234,8 @@ typedef struct cmt *(*flb_input_get_cmt_instance_fn)(struct flb_input_instance *
 typedef struct cmt_counter *(*cmt_counter_create_fn)(struct cmt *, char *, char *, char *, char *,
                                                      int, char **);
 typedef int (*cmt_counter_set_fn)(struct cmt_counter *, uint64_t, double, int, char **);
+/* The text belongs to the caller, until it is given back. */
+typedef char *(*cmt_encode_text_create_fn)(struct cmt *);
+typedef void (*cmt_encode_text_destroy_fn)(char *);
 
 #endif

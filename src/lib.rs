@@ -15,7 +15,7 @@
 //!
 //! # Modules
 //! [`config`], [`schedule`], [`record`], [`pipe`], [`event`], [`journal`],
-//! [`counters`] know neither the host nor
+//! [`counters`], [`rarely`] know neither the host nor
 //! wasmtime. [`guest`] knows wasmtime and no Fluent Bit, and so does `run`, which is what it does to run a
 //! program. [`host`] knows Fluent Bit and no wasmtime. [`plugin`] is where they meet.
 //!
@@ -26,7 +26,8 @@
 //! input has one thread of its own, for its guest, or waits for a start that is far away on one that all such
 //! inputs share (`guest::waiting_room`); of guests that only compute, no more go at a time than
 //! there are processors (`guest::turns`). While a guest computes, one more thread per process
-//! advances the epoch; while a program is compiled, some more do that. None is left after `cb_exit`.
+//! advances the epoch; while a program is compiled, some more do that. None is left after
+//! `cb_exit` but those that the system or the compiler holds up: they end by themselves, later.
 //!
 //! # Unsafe code
 //! Only in [`host`], whose files are named for what they do, in [`plugin::exports`] and
@@ -41,7 +42,7 @@ pub mod guest;
 pub mod host;
 #[allow(unsafe_code, reason = "its exports are the host's callbacks")]
 pub mod plugin;
-pub use exec_wasi_core::{config, counters, doorbell, event, journal, pipe, record, schedule};
+pub use exec_wasi_core::{config, counters, doorbell, event, journal, pipe, rarely, record, schedule};
 
 /// See [`host::alloc`].
 #[global_allocator]

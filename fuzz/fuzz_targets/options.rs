@@ -5,16 +5,16 @@
 
 #![no_main]
 
-use flb_in_exec_wasi_fuzz::config::{Config, OPTIONS, Properties};
+use flb_in_exec_wasi_fuzz::config::{Config, Given, OPTIONS, Properties};
 use flb_in_exec_wasi_fuzz::schedule::Rhythm;
 use libfuzzer_sys::fuzz_target;
 
-struct Given<'a>(Vec<(&'a str, &'a [u8])>);
+struct Options<'a>(Vec<(&'a str, &'a [u8])>);
 
-impl Properties for Given<'_> {
-    fn values(&self, name: &str) -> Vec<Vec<u8>> {
+impl Properties for Options<'_> {
+    fn values(&self, name: &str) -> Given {
         let same = self.0.iter().filter(|(key, _)| key.eq_ignore_ascii_case(name));
-        same.map(|(_, value)| value.to_vec()).collect()
+        same.map(|(_, value)| value.to_vec()).collect::<Vec<_>>().into()
     }
 }
 
@@ -23,7 +23,7 @@ fuzz_target!(|input: &[u8]| {
         let (name, value) = line.split_at_checked(line.iter().position(|&byte| byte == b'=')?)?;
         Some((std::str::from_utf8(name).ok()?, &value[1..]))
     });
-    let given = Given(pairs.collect());
+    let given = Options(pairs.collect());
     let read = Config::from_properties(&given);
     assert_eq!(read, Config::from_properties(&given));
     let config = match read {
@@ -47,7 +47,7 @@ fuzz_target!(|input: &[u8]| {
         assert!(config.preopens[..number].iter().all(|other| other.guest != one.guest));
     }
     // Nothing is granted that wasn't asked for.
-    let asked = |name: &str| given.values(name).first().is_some_and(|value| !value.is_empty());
+    let asked = |name: &str| given.values(name).values.first().is_some_and(|value| !value.is_empty());
     assert!(config.preopens.is_empty() || asked("accessible_paths"));
     assert!(config.inherit_env.is_empty() || asked("inherit_env"));
     assert!(config.args.is_empty() || asked("args"));

@@ -51,7 +51,7 @@ counters! {
     unparsed_lines,
     /// Appends the engine refused; the records were offered again.
     refused_appends,
-    /// Records that were waiting when the host stopped.
+    /// Records that were waiting when the host stopped, or that not all of their routes got.
     lost_records,
     /// Lines of the guest's stderr that the log didn't get.
     stderr_left_out_lines,

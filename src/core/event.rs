@@ -125,7 +125,7 @@ pub enum Event {
     },
     /// The engine took some of the records for some of their routes, and won't be offered them again.
     TakenInPart {
-        records: usize,
+        records: u64,
     },
     HostStops {
         status: i32,
@@ -277,7 +277,7 @@ impl fmt::Display for Event {
             ),
             Self::TakenInPart { records } => write!(
                 f,
-                "Up to {records} records were lost on some routes: with routes that have conditions, the engine makes several appends of one, and reached mem_buf_limit between two of them. A larger mem_buf_limit makes that rare."
+                "Up to {records} records were lost on some routes: with routes that have conditions, the engine makes several appends of one, and refused one of them after it had taken others. A larger mem_buf_limit, and a larger storage.total_limit_size of its outputs, make that rare."
             ),
             Self::HostStops { status } => {
                 write!(

@@ -13,6 +13,7 @@ pub mod doorbell;
 pub mod event;
 pub mod journal;
 pub mod pipe;
+pub mod rarely;
 pub mod record;
 #[allow(missing_docs, reason = "of use to the plugin only")]
 pub mod run;

@@ -9,7 +9,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 #[cfg(feature = "compiler")]
-use wasmparser::{BinaryReaderError, Parser, Payload};
+use wasmparser::{BinaryReaderError, ElementItems, Parser, Payload};
 use wasmtime::Engine;
 #[cfg(feature = "compiler")]
 use wasmtime::InstanceAllocationStrategy;
@@ -153,20 +153,19 @@ fn pool(threads: usize) -> Result<rayon::ThreadPool, Failure> {
 /// megabytes; this is less, since to refuse what would just have fitted is no better.
 #[cfg(feature = "compiler")]
 const MEMORY_BYTES_PER_CODE_BYTE: u64 = 40;
+/// What it takes for each function, whatever is in it, where that is more; and as much again for each that can be
+/// called from elsewhere or by its number in a table. It was 5600 and 5300.
+#[cfg(feature = "compiler")]
+const MEMORY_BYTES_PER_FUNCTION: u64 = 5000;
 
 /// Addresses that a thread takes whatever it does: its stack, and as glibc's malloc reserves them.
 #[cfg(feature = "compiler")]
 const THREAD_ADDRESSES: u64 = 72 << 20;
 
-/// Whether this process can get the memory that it takes to compile a program. It would be killed otherwise, and again
-/// at each start.
+/// Whether this process can get the memory that it takes to compile a program (see [`memory_bytes_for`]). It would be
+/// killed otherwise, and again at each start.
 #[cfg(feature = "compiler")]
-pub fn check_memory_for(content: &[u8]) -> Result<(), Failure> {
-    // To say what is wrong with what can't be read is the compiler's affair.
-    let Ok(code_bytes) = wat::parse_bytes(content).map(|binary| code_bytes(&binary).unwrap_or(0)) else {
-        return Ok(());
-    };
-    let needed = code_bytes.saturating_mul(MEMORY_BYTES_PER_CODE_BYTE);
+pub fn check_memory_for(content: &[u8], needed: u64) -> Result<(), Failure> {
     let address_space =
         needed.saturating_mul(2).saturating_add(THREAD_ADDRESSES * threads_for(content) as u64);
     if free_memory::bytes().is_none_or(|free| needed <= free)
@@ -182,22 +181,67 @@ pub fn check_memory_for(content: &[u8]) -> Result<(), Failure> {
     )))
 }
 
-/// How large a program's functions are together, in its binary form.
+/// Memory that it takes at least to compile a program; none for what is no program, of which the compiler will say what
+/// is wrong.
 #[cfg(feature = "compiler")]
-fn code_bytes(binary: &[u8]) -> Result<u64, BinaryReaderError> {
-    let mut bytes = 0;
-    // To the end, since what a section says of its size is only true if that is there.
-    for payload in Parser::new(0).parse_all(binary) {
-        if let Payload::CodeSectionStart { size, .. } = payload? {
-            bytes += u64::from(size);
+pub fn memory_bytes_for(content: &[u8]) -> u64 {
+    let binary = wat::parse_bytes(content);
+    binary.ok().and_then(|binary| Functions::of(&binary).ok()).map_or(0, |functions| functions.memory_bytes())
+}
+
+/// A build without a compiler takes none.
+#[cfg(not(feature = "compiler"))]
+pub fn memory_bytes_for(_content: &[u8]) -> u64 {
+    0
+}
+
+/// The functions of a program, in its binary form.
+#[cfg(feature = "compiler")]
+#[derive(Default)]
+struct Functions {
+    count: u64,
+    bytes: u64,
+    /// Places where one is exported, or stands in a table's elements.
+    declared: u64,
+}
+
+#[cfg(feature = "compiler")]
+impl Functions {
+    fn of(binary: &[u8]) -> Result<Self, BinaryReaderError> {
+        let mut functions = Self::default();
+        // To the end, since what a section says of its size is only true if that is there.
+        for payload in Parser::new(0).parse_all(binary) {
+            match payload? {
+                Payload::CodeSectionStart { count, size, .. } => {
+                    functions.count += u64::from(count);
+                    functions.bytes += u64::from(size);
+                }
+                Payload::ExportSection(exports) => functions.declared += u64::from(exports.count()),
+                Payload::ElementSection(elements) => {
+                    for element in elements {
+                        let count = match element?.items {
+                            ElementItems::Functions(items) => items.count(),
+                            ElementItems::Expressions(_, items) => items.count(),
+                        };
+                        functions.declared += u64::from(count);
+                    }
+                }
+                _ => {}
+            }
         }
+        Ok(functions)
     }
-    Ok(bytes)
+
+    fn memory_bytes(&self) -> u64 {
+        let functions = self.count + self.declared.min(self.count);
+        let for_functions = functions.saturating_mul(MEMORY_BYTES_PER_FUNCTION);
+        for_functions.max(self.bytes.saturating_mul(MEMORY_BYTES_PER_CODE_BYTE))
+    }
 }
 
 /// A build without a compiler takes no memory for it.
 #[cfg(not(feature = "compiler"))]
-pub fn check_memory_for(_content: &[u8]) -> Result<(), Failure> {
+pub fn check_memory_for(_content: &[u8], _needed: u64) -> Result<(), Failure> {
     Ok(())
 }
 
@@ -205,4 +249,26 @@ pub fn check_memory_for(_content: &[u8]) -> Result<(), Failure> {
 #[cfg(not(feature = "compiler"))]
 pub fn compile(_engine: &Engine, _content: &[u8]) -> Result<Image, Failure> {
     Err(Failure::NoProgram("it has to be compiled, and this build of the plugin has no compiler: compile it with `exec-wasi compile` of a full build of the same version, and set option precompiled".into()))
+}
+
+#[cfg(test)]
+#[cfg(feature = "compiler")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_small_functions_take_memory_as_well() {
+        let functions = |count: usize, more: &str| {
+            let text = format!("(module {} {more})", "(func)".repeat(count));
+            memory_bytes_for(text.as_bytes())
+        };
+        assert_eq!(functions(1000, ""), 1000 * MEMORY_BYTES_PER_FUNCTION);
+        // One that stands in several places is one.
+        let places = "(table 2000 funcref) (elem (i32.const 0) func 0 1 1 1) (export \"f\" (func 0))";
+        assert_eq!(functions(1000, places), 1005 * MEMORY_BYTES_PER_FUNCTION);
+        assert_eq!(functions(2, places), 4 * MEMORY_BYTES_PER_FUNCTION);
+        let code = format!("(module (func {}))", "i32.const 1 drop ".repeat(10_000));
+        assert!(memory_bytes_for(code.as_bytes()) > 30_000 * MEMORY_BYTES_PER_CODE_BYTE);
+        assert_eq!(memory_bytes_for(b"(module"), 0);
+    }
 }

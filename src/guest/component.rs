@@ -34,6 +34,12 @@ const OTHER_HANDLES: usize = 100;
 /// An open file is a handle, and reading or writing it one more.
 const HANDLES_PER_FILE: usize = 2;
 
+/// Bytes that the host copies for one call of a component, which may name the same megabyte again and again. More than
+/// anybody hands over at a time; the functions that take much are asked beforehand how much.
+const CALL_BYTES: usize = 16 << 20;
+/// The same for one whose memory is small.
+const CALL_BYTES_AT_LEAST: usize = 1 << 20;
+
 /// The data of one run's store.
 pub struct State {
     wasi: WasiCtx,
@@ -127,7 +133,7 @@ pub fn linker(engine: &Engine, concurrent: bool) -> wasmtime::Result<Linker<Stat
     names::add_p2_to_linker(&mut linker)?;
     sockets::add_p2_to_linker(&mut linker)?;
     #[cfg(feature = "http")]
-    http::add_to_linker(&mut linker)?;
+    http::add_p2_to_linker(&mut linker)?;
     linker.allow_shadowing(false);
     if concurrent {
         wasmtime_wasi::p3::add_to_linker(&mut linker)?;
@@ -136,6 +142,8 @@ pub fn linker(engine: &Engine, concurrent: bool) -> wasmtime::Result<Linker<Stat
         linker.allow_shadowing(true);
         names::add_p3_to_linker(&mut linker)?;
         sockets::add_p3_to_linker(&mut linker)?;
+        #[cfg(feature = "http")]
+        http::add_p3_to_linker(&mut linker)?;
     }
     Ok(linker)
 }
@@ -185,6 +193,8 @@ pub async fn run(
     let mut store = Store::new(&engine.engine, state);
     store.limiter(|state| &mut state.limits);
     bound(&mut store, config);
+    let memory = usize::try_from(config.memory_limit_bytes).unwrap_or(usize::MAX);
+    store.set_hostcall_fuel(CALL_BYTES.min(memory.saturating_add(CALL_BYTES_AT_LEAST)));
     if let Some(tasks) = store.concurrent_resource_table() {
         tasks.set_max_capacity(most_handles(config));
     }
@@ -196,10 +206,15 @@ pub async fn run(
         Command::P3(command) => match command.instantiate_async(&mut store).await {
             Ok(command) => {
                 let run = store.run_concurrent(async |store| command.wasi_cli_run().call_run(store).await);
-                tokio::select! {
+                let ended = tokio::select! {
                     biased;
-                    () = streams.limit_reached() => return Outcome::over_output_limit(config),
-                    ended = run => ended.flatten(),
+                    () = streams.limit_reached() => None,
+                    ended = run => Some(ended.flatten()),
+                };
+                match ended {
+                    // Also if it has returned without waiting for what it wrote.
+                    Some(ended) if !streams.is_limit_reached() => ended,
+                    _ => return Outcome::over_output_limit(config),
                 }
             }
             Err(error) => return Outcome::of_failed_start(&error, &store.data().limits, config),

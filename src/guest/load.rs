@@ -26,6 +26,8 @@ use crate::pipe::Pipe;
 
 /// See [`is_large`].
 const LARGE_BYTES: usize = 1_000_000;
+/// A program for whose compilation it takes this much is compiled as a large one, too: it takes a second or two.
+const LARGE_MEMORY_BYTES: u64 = 100_000_000;
 
 /// Why there is no program; a clause about the file.
 #[derive(Clone, Debug)]
@@ -106,25 +108,32 @@ impl Load {
             self.tell(Event::Loaded { program: self.name(), took: begun.elapsed(), large: self.is_large() });
             return Ok(code);
         }
-        let turn = compiler::turn(self.is_large());
+        let mut turn = compiler::turn(self.is_large());
         if !wanted() {
             return Err(Failure::Passing("it is not wanted any more".into()));
         }
         let content = self.content()?;
         recognise(&content).map_err(Failure::NoProgram)?;
-        compiler::check_memory_for(&content)?;
-        if self.is_large() && cfg!(feature = "compiler") {
+        let memory_bytes = compiler::memory_bytes_for(&content);
+        // A small file may have a hundred thousand functions.
+        let is_large = self.is_large() || memory_bytes >= LARGE_MEMORY_BYTES;
+        if is_large && !self.is_large() {
+            drop(turn);
+            turn = compiler::turn(true);
+        }
+        compiler::check_memory_for(&content, memory_bytes)?;
+        if is_large && cfg!(feature = "compiler") {
             self.tell(Event::Compiling { program: self.name(), size_bytes: content.len() });
         }
         let image = compiler::compile(&self.engine.engine, &content)?;
         drop((content, turn));
-        if self.is_large() {
+        if is_large {
             self.tell(Event::Compiled { program: self.name(), took: begun.elapsed() });
         }
         let kept = cache.and_then(|cache| self.store(&cache, &image));
         let code = kept.map_or_else(|| self.kept_in_memory(&image), Ok);
         drop(image);
-        if self.is_large() {
+        if is_large {
             // The compiler has needed many times what the program does, and won't again.
             release_freed_memory();
         }

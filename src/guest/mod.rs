@@ -30,4 +30,4 @@ mod turns;
 mod waiting_room;
 pub mod writable;
 
-use exec_wasi_core::run::{limits, outcome, p1, rarely, sandbox, stdio};
+use exec_wasi_core::run::{limits, outcome, p1, sandbox, stdio};

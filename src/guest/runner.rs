@@ -28,10 +28,10 @@ use super::component;
 use super::engine::{Berth, GuestEngine, Traits};
 use super::nap;
 use super::network::Reach;
+use super::network::names::MOST_LOOK_UPS;
 use super::outcome::{EXIT_DEFECT, EXIT_NOT_STARTED, Outcome, causes};
 use super::p1::{self, OpenFiles};
 use super::program::{Form, Program, ProgramFile};
-use super::rarely::{Rarely, TELL_EVERY};
 use super::sandbox::State;
 use super::signals;
 use super::state_dir::StateDir;
@@ -44,6 +44,7 @@ use crate::counters::Counters;
 use crate::event::{Event, Level};
 use crate::host::alloc::{release_freed_memory, release_thread_cache};
 use crate::pipe::Pipe;
+use crate::rarely::{Rarely, TELL_EVERY};
 use crate::record::encode::WireFormat;
 use crate::schedule::{Rhythm, Schedule, Turnout};
 
@@ -61,7 +62,8 @@ const PUBLISH_EVERY: Duration = Duration::from_secs(5);
 /// How soon a thread is asked for again when there was none.
 pub const RETRY: Duration = Duration::from_secs(1);
 /// Threads for a guest's file access. It makes one at a time; a further one is needed when the last run
-/// was stopped in the middle of one that takes for ever.
+/// was stopped in the middle of one that takes for ever. Look-ups of names have as many more as there may be, so that
+/// a name server that does not answer holds up no file.
 const FILE_THREADS: usize = 4;
 /// Tasks that go on before the guest does. All that it begins and gives up at once, such as HTTP requests, have to be
 /// gone when it goes on to begin more; it begins far fewer in the time that it computes in one go.
@@ -390,8 +392,8 @@ impl Running {
     /// What a thread needs to run the guest, or why that can't be had.
     fn equipment(&mut self) -> Result<(Runtime, Berth), String> {
         let cant_start = |why| format!("the WebAssembly runtime can't start: {why}");
-        if self.file_threads.load(Ordering::Relaxed) >= FILE_THREADS {
-            return Err("the guest can't be started: its file access in earlier runs hangs (a named pipe without a writer, a server that is gone?)".into());
+        if self.file_threads.load(Ordering::Relaxed) >= self.blocking_threads() {
+            return Err("the guest can't be started: its file access or look-ups of names in earlier runs hang (a named pipe without a writer, a server that is gone, a name server that does not answer?)".into());
         }
         let runtime = self.runtime().map_err(|error| cant_start(error.to_string()))?;
         let engine = match self.engine.take() {
@@ -408,9 +410,14 @@ impl Running {
         Ok((runtime, engine))
     }
 
+    /// Threads for calls of the system that can't be interrupted.
+    fn blocking_threads(&self) -> usize {
+        FILE_THREADS + if self.job.config.has_network() { MOST_LOOK_UPS } else { 0 }
+    }
+
     fn runtime(&self) -> io::Result<Runtime> {
         let mut runtime = tokio::runtime::Builder::new_current_thread();
-        runtime.enable_time().max_blocking_threads(FILE_THREADS).thread_name("exec_wasi-file");
+        runtime.enable_time().max_blocking_threads(self.blocking_threads()).thread_name("exec_wasi-file");
         runtime.event_interval(TASKS_BEFORE_GUEST);
         // A thread that hangs outlives its runtime, of which there may be one for each run.
         let (begun, ended) = (Arc::clone(&self.file_threads), Arc::clone(&self.file_threads));
@@ -529,7 +536,7 @@ impl Running {
     /// else's.
     fn hold_directories(&mut self) -> Result<(), String> {
         self.job.writable.look();
-        writable::check_grants(&self.job.config)?;
+        writable::check_grants(&self.job.config, &self.job.writable)?;
         if let Some(path) = &self.job.config.state_dir
             && self.state_dir.as_ref().is_none_or(|held| !held.is_at(path))
         {

@@ -11,15 +11,18 @@
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
+use std::fs;
+use std::os::fd::AsRawFd;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::config::Config;
 
 static GRANTED: Mutex<Vec<Weak<Vec<Directory>>>> = Mutex::new(Vec::new());
 
-/// How long another input's directory is looked for, once, before its own input has been there.
+/// How long another input's directory is looked for before its own input has been there; and how long one that wasn't
+/// there is not looked for again.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// What one input lets its guest write to, known to all for as long as this is there: also when the guest has ended,
@@ -30,8 +33,16 @@ pub struct Writable(Arc<Vec<Directory>>);
 #[derive(Clone, Debug)]
 struct Directory {
     as_granted: PathBuf,
-    /// Without links, when it was last looked up. Who could change that between two runs is no guest.
-    place: Arc<Mutex<Option<PathBuf>>>,
+    place: Arc<Mutex<Place>>,
+}
+
+/// Where a directory is, when it was last looked up. Who could change that between two runs is no guest.
+#[derive(Clone, Debug, Default)]
+struct Place {
+    /// Without links.
+    found: Option<PathBuf>,
+    /// When another input looked and there was none.
+    missed: Option<Instant>,
 }
 
 impl Directory {
@@ -39,35 +50,40 @@ impl Directory {
         Self { as_granted: path.to_owned(), place: Arc::default() }
     }
 
-    fn place(&self) -> MutexGuard<'_, Option<PathBuf>> {
+    fn place(&self) -> MutexGuard<'_, Place> {
         // Held for one assignment or copy.
         self.place.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn look(&self) {
         if let Ok(found) = self.as_granted.canonicalize() {
-            *self.place() = Some(found);
+            self.place().found = Some(found);
         }
     }
 
     /// Where it is, if it is anywhere.
     fn known_place(&self) -> Option<PathBuf> {
         let known = self.place().clone();
-        known.or_else(|| {
-            let (directory, (done, looked)) = (self.clone(), mpsc::channel());
-            let look = move || {
-                directory.look();
-                let _ = done.send(());
-            };
-            let thread = std::thread::Builder::new().name("exec_wasi-look".into()).spawn(look);
-            let answers = thread.is_ok() && looked.recv_timeout(LOOK) != Err(mpsc::RecvTimeoutError::Timeout);
-            let mut place = self.place();
-            if place.is_none() && !answers {
+        if known.found.is_some() || known.missed.is_some_and(|missed| missed.elapsed() < LOOK) {
+            return known.found;
+        }
+        let (directory, (done, looked)) = (self.clone(), mpsc::channel());
+        let look = move || {
+            directory.look();
+            let _ = done.send(());
+        };
+        let thread = std::thread::Builder::new().name("exec_wasi-look".into()).spawn(look);
+        let answers = thread.is_ok() && looked.recv_timeout(LOOK) != Err(mpsc::RecvTimeoutError::Timeout);
+        let mut place = self.place();
+        if place.found.is_none() {
+            if answers {
+                place.missed = Some(Instant::now());
+            } else {
                 // By its name, until somebody knows better; so nobody else waits for it.
-                *place = std::path::absolute(&self.as_granted).ok();
+                place.found = std::path::absolute(&self.as_granted).ok();
             }
-            place.clone()
-        })
+        }
+        place.found.clone()
     }
 }
 
@@ -92,17 +108,26 @@ impl Writable {
     }
 }
 
-/// A directory that some guest may write to and that `folder` lies in, or is, if there is one.
-pub fn around(folder: &Path) -> Option<PathBuf> {
-    let folder = folder.canonicalize().ok()?;
-    let (_, as_granted) = granted().into_iter().find(|(directory, _)| folder.starts_with(directory))?;
+/// A directory that some guest may write to and that an opened folder lies in, or is, if there is one. `path` is how it
+/// was opened, which may mean another by now.
+pub fn around(folder: &impl AsRawFd, path: &Path) -> Option<PathBuf> {
+    let granted = granted(None);
+    if granted.is_empty() {
+        return None;
+    }
+    let opened = fs::read_link(format!("/proc/self/fd/{}", folder.as_raw_fd()));
+    let Ok(place) = opened.or_else(|_| path.canonicalize()) else {
+        // Nobody can say where it is.
+        return Some(path.to_owned());
+    };
+    let (_, as_granted) = granted.into_iter().find(|(directory, _)| place.starts_with(directory))?;
     Some(as_granted)
 }
 
 /// A directory that some guest may write to and that decides what `path` is: one in which `path`, or a link on the way
 /// to it, is looked up.
 pub fn decides(path: &Path) -> Option<PathBuf> {
-    decides_among(&granted(), path)
+    decides_among(&granted(None), path)
 }
 
 fn decides_among(granted: &[(PathBuf, PathBuf)], path: &Path) -> Option<PathBuf> {
@@ -151,27 +176,37 @@ fn parts(path: &Path) -> VecDeque<OsString> {
     path.components().filter_map(named).collect()
 }
 
-/// What all guests of the process may write to: where it is, and as an option says it.
-fn granted() -> Vec<(PathBuf, PathBuf)> {
+/// What all guests of the process may write to, or all but one: where it is, and as an option says it.
+fn granted(but: Option<&Writable>) -> Vec<(PathBuf, PathBuf)> {
     let granted: Vec<_> = {
         let granted = GRANTED.lock().unwrap_or_else(PoisonError::into_inner);
         granted.iter().filter_map(Weak::upgrade).collect()
     };
-    let directories = granted.iter().flat_map(|directories| directories.iter());
+    let is_meant = |directories: &&Arc<_>| but.is_none_or(|but| !Arc::ptr_eq(&but.0, directories));
+    let directories = granted.iter().filter(is_meant).flat_map(|directories| directories.iter());
     directories.filter_map(|known| Some((known.known_place()?, known.as_granted.clone()))).collect()
 }
 
-/// Whether what the options grant and read is for the operator alone to decide.
+/// Whether what the options grant and read is for the operator alone to decide. `own` is what this input lets its guest
+/// write to.
 ///
 /// # Errors
 /// What lies in a directory that a guest may write to.
-pub fn check_grants(config: &Config) -> Result<(), String> {
+pub fn check_grants(config: &Config, own: &Writable) -> Result<(), String> {
+    // A guest that exchanges its own program has what it had before.
+    if let Some(around) = decides_among(&granted(Some(own)), &config.program) {
+        return Err(format!(
+            "wasi_path \"{}\" lies in \"{}\", which another input's guest may write to: it could put a program of its own there, which would have what this one is granted; move one of them",
+            config.program.display(),
+            around.display()
+        ));
+    }
     let preopens = config.preopens.iter().map(|preopen| ("accessible_paths", &preopen.host));
     let state_dir = config.state_dir.iter().map(|path| ("state_dir", path));
     let env_file = config.env_file.iter().map(|path| ("env_file", path));
     let mut paths = preopens.chain(state_dir).chain(env_file).peekable();
     // Each run asks; not that of a guest that is granted nothing.
-    let granted = if paths.peek().is_some() { granted() } else { Vec::new() };
+    let granted = if paths.peek().is_some() { granted(None) } else { Vec::new() };
     for (option, path) in paths {
         if let Some(around) = decides_among(&granted, path) {
             return Err(format!(
@@ -186,10 +221,20 @@ pub fn check_grants(config: &Config) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
     use std::os::unix::fs::symlink;
 
     use super::*;
+    use crate::config::{Given, Properties};
+
+    struct Program(PathBuf);
+
+    impl Properties for Program {
+        fn values(&self, name: &str) -> Given {
+            let is_set = name == "wasi_path";
+            let path = is_set.then(|| self.0.as_os_str().as_encoded_bytes().to_vec());
+            path.into_iter().collect::<Vec<_>>().into()
+        }
+    }
 
     #[test]
     fn a_path_is_decided_where_its_names_and_links_are_looked_up() {
@@ -218,7 +263,11 @@ mod tests {
         for outside in ["open", "alias", "own", "own/missing/open", "open/..", "own/loop"] {
             assert_eq!(decides(&root.join(outside)), None, "{outside}");
         }
-        assert_eq!(around(&open), granted);
+        assert_eq!(around(&fs::File::open(&open).unwrap(), Path::new("/elsewhere")), granted);
+        let config = |program: &str| Config::from_properties(&Program(root.join(program))).unwrap();
+        assert!(check_grants(&config("open/a.wasm"), &Writable(Arc::default())).is_err());
+        assert_eq!(check_grants(&config("open/a.wasm"), &Writable(Arc::clone(&writable))), Ok(()));
+        assert_eq!(check_grants(&config("own/a.wasm"), &Writable(Arc::default())), Ok(()));
         drop(writable);
         assert_eq!(decides(&root.join("open/inner")), None);
         fs::remove_dir_all(&root).unwrap();
@@ -234,9 +283,14 @@ mod tests {
             let _ = fs::remove_file(root.join("link"));
             symlink(target, root.join("link")).unwrap();
         };
+        let missing = Directory::new(&root.join("link"));
+        assert_eq!(missing.known_place(), None);
         let directory = Directory::new(&root.join("link"));
-        assert_eq!(directory.known_place(), None);
         link("one");
+        // Where there was none, nobody looks again at once.
+        assert_eq!(missing.known_place(), None);
+        missing.place().missed = Instant::now().checked_sub(LOOK);
+        assert_eq!(missing.known_place(), Some(root.join("one")));
         // Others look when it is not known yet, and then not again.
         assert_eq!(directory.known_place(), Some(root.join("one")));
         link("two");

@@ -82,6 +82,8 @@ functions! {
         flb_input_get_cmt_instance: flb_input_get_cmt_instance_fn,
         cmt_counter_create: cmt_counter_create_fn,
         cmt_counter_set: cmt_counter_set_fn,
+        cmt_encode_text_create: cmt_encode_text_create_fn,
+        cmt_encode_text_destroy: cmt_encode_text_destroy_fn,
     }
 }
 
@@ -265,8 +267,9 @@ impl Input {
     /// Offers `records` encoded records to the engine. The host copies them.
     ///
     /// # Errors
-    /// [`Refused`] when the engine is paused, or has no room. It took nothing then, unless it has paused the input
-    /// within the call (`split_and_append_route_payloads`, 4.2 to 5.1.1).
+    /// [`Refused`] when the engine is paused, or has no room. It took nothing then, unless the input has routes with
+    /// conditions: each is an append, and what those before the one that failed have taken stays taken
+    /// (`split_and_append_route_payloads`, 4.2 to 5.1.1). [`records_taken`](Self::records_taken) tells.
     pub fn append(&self, records: usize, bytes: &[u8]) -> Result<(), Refused> {
         let (raw, buf, len) = (self.raw.as_ptr(), bytes.as_ptr().cast(), bytes.len());
         let status = match self.functions.flb_input_log_append_records {
@@ -277,6 +280,29 @@ impl Input {
             None => unsafe { (self.functions.flb_input_log_append)(raw, ptr::null(), 0, buf, len) },
         };
         if status == 0 { Ok(()) } else { Err(Refused) }
+    }
+
+    /// How many records the host counts as taken from this input, once for each route; `None` where it doesn't say, or
+    /// where another thread than this one may count on.
+    #[must_use]
+    pub fn records_taken(&self) -> Option<f64> {
+        let functions = self.functions;
+        let get = functions.flb_input_get_cmt_instance?;
+        let (encode, destroy) = (functions.cmt_encode_text_create?, functions.cmt_encode_text_destroy?);
+        if !self.is_on_engine_thread() {
+            return None;
+        }
+        // SAFETY: the instance is valid inside a callback.
+        let context = NonNull::new(unsafe { get(self.raw.as_ptr()) })?;
+        // SAFETY: the context is valid as long as the instance, and this thread is the one that counts.
+        let text = NonNull::new(unsafe { encode(context.as_ptr()) })?;
+        // SAFETY: cmetrics ends the text in NUL, and it is ours.
+        let counts = unsafe { CStr::from_ptr(text.as_ptr()) }.to_string_lossy();
+        let taken = records_in(&counts);
+        drop(counts);
+        // SAFETY: it came from there and isn't used any more.
+        unsafe { destroy(text.as_ptr()) };
+        taken
     }
 
     /// Whether this is the engine's own thread, and not one that the host made for a `threaded` input.
@@ -444,9 +470,24 @@ impl Metrics {
     }
 }
 
+/// The records that were taken from an input, in what cmetrics writes of its counters: a line for each, such as
+/// `2026-01-01T00:00:00.000000000Z fluentbit_input_records_total{name="exec_wasi.0"} = 5`.
+fn records_in(counters: &str) -> Option<f64> {
+    let count = counters.lines().find_map(|line| line.split_once(" fluentbit_input_records_total{"));
+    count?.1.rsplit_once("} = ")?.1.trim_end().parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_counter_is_found_by_its_name_whatever_the_inputs_name_is() {
+        let text = "2026-01-01T00:00:00.0Z fluentbit_input_bytes_total{name=\"a\"} = 7\n\
+                    2026-01-01T00:00:00.0Z fluentbit_input_records_total{name=\"} = 1\"} = 42\n";
+        assert_eq!(records_in(text), Some(42.0));
+        assert_eq!(records_in("2026-01-01T00:00:00.0Z x{} = 1\n"), None);
+    }
 
     #[test]
     fn whatever_a_guest_writes_stays_one_line_of_the_log() {

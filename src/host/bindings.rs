@@ -692,3 +692,7 @@ pub type cmt_counter_set_fn = ::core::option::Option<
         arg5: *mut *mut ::core::ffi::c_char,
     ) -> ::core::ffi::c_int,
 >;
+pub type cmt_encode_text_create_fn =
+    ::core::option::Option<unsafe extern "C" fn(arg1: *mut cmt) -> *mut ::core::ffi::c_char>;
+pub type cmt_encode_text_destroy_fn =
+    ::core::option::Option<unsafe extern "C" fn(arg1: *mut ::core::ffi::c_char)>;

@@ -4,7 +4,7 @@
 //! it returns is the `val` of a `struct flb_kv`, which stands in the instance's list of properties; so the
 //! instance is searched for a list that has a node with exactly this pointer. No offset is assumed, and
 //! every look goes through [`memory`], so a wrong guess is an error of a system call, not a fault. Where
-//! the kernel forbids such looks, the first value is all there is.
+//! the kernel forbids such looks, or a value is longer than anyone's, the first is all that is known.
 
 use std::ffi::{CStr, CString};
 use std::mem::offset_of;
@@ -12,7 +12,7 @@ use std::mem::offset_of;
 use super::abi::{flb_kv, mk_list};
 use super::api::Input;
 use super::memory;
-use crate::config::{OPTIONS, Properties};
+use crate::config::{Given, OPTIONS, Properties};
 
 /// How far an instance's list of properties may lie behind its beginning (2.0 to 5.1: below 1 KB).
 const INSTANCE_BYTES: usize = 4096;
@@ -27,14 +27,17 @@ const _: () = assert!(offset_of!(flb_kv, key) == 0 && offset_of!(flb_kv, val) ==
 const _: () = assert!(offset_of!(mk_list, prev) == 0 && offset_of!(mk_list, next) == WORD);
 
 impl Properties for Input {
-    fn values(&self, name: &str) -> Vec<Vec<u8>> {
+    fn values(&self, name: &str) -> Given {
         let key = CString::new(name).expect("option names have no NUL");
         let Some(first) = self.property(&key) else {
-            return Vec::new();
+            return Given::default();
         };
         let repeated = OPTIONS.iter().any(|spec| spec.name == name && spec.repeated);
         let all = repeated.then(|| all_values(self.address(), &key, first)).flatten();
-        all.unwrap_or_else(|| vec![first.to_bytes().to_vec()])
+        all.map_or_else(
+            || Given { values: vec![first.to_bytes().to_vec()], may_be_more: repeated },
+            Given::from,
+        )
     }
 }
 
@@ -50,12 +53,12 @@ fn all_values(instance: usize, key: &CStr, first: &CStr) -> Option<Vec<Vec<u8>>>
             list_with(instance + at, prev, next, first.as_ptr().addr())
         })
         .next()
-        .map(|properties| {
+        .and_then(|properties| {
             let same_key = properties.iter().filter(|(name, _)| {
                 memory::text(*name, key.count_bytes() + 1)
                     .is_some_and(|name| name.eq_ignore_ascii_case(key.to_bytes()))
             });
-            same_key.filter_map(|(_, value)| memory::text(*value, MAX_VALUE_BYTES)).collect()
+            same_key.map(|(_, value)| memory::text(*value, MAX_VALUE_BYTES)).collect()
         })
 }
 

@@ -15,12 +15,14 @@ use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use super::stuck::Stuck;
+use super::witness::Witness;
 use crate::counters::Counters;
 use crate::doorbell::{Alarm, Doorbell};
 use crate::event::Event;
 use crate::host::api::{Collector, Input, Parser, Refused};
 use crate::host::metrics::Published;
 use crate::pipe::{Attention, Batch, Pipe};
+use crate::rarely::Tally;
 use crate::record::encode::WireFormat;
 use crate::record::skip::{is_too_deep, len_of};
 
@@ -86,10 +88,21 @@ pub struct Delivery {
     last_delivery: Mutex<Option<Instant>>,
     /// What of the refused may be too large.
     stuck: Mutex<Stuck>,
+    /// What of it may have been taken all the same.
+    witness: Mutex<Witness>,
+    tallies: Mutex<Tallies>,
     /// What the engine refused, to be offered first.
     refused: Mutex<Option<Box<Batch>>>,
     counters: Arc<Counters>,
     published: Mutex<Option<Published>>,
+}
+
+/// What is told rarely, since what a guest writes decides how often it is there.
+#[derive(Debug, Default)]
+struct Tallies {
+    in_part: Tally,
+    unparsed: Tally,
+    odd_times: Tally,
 }
 
 /// What a [`Delivery`] works with.
@@ -128,6 +141,8 @@ impl Delivery {
             paused_within: AtomicBool::new(false),
             last_delivery: Mutex::new(None),
             stuck: Mutex::default(),
+            witness: Mutex::default(),
+            tallies: Mutex::default(),
             refused: Mutex::new(None),
             counters: parts.counters,
         }
@@ -155,7 +170,14 @@ impl Delivery {
         self.alarm.clear();
         self.log_events();
         match self.flow() {
-            Flow::Paused => self.pipe.attend(Attention::Events),
+            Flow::Paused => {
+                self.pipe.attend(Attention::Events);
+                // What came since, and whether it was resumed meanwhile, from another thread.
+                self.log_events();
+                if self.flow() != Flow::Paused {
+                    self.bell.ring();
+                }
+            }
             Flow::Open => self.collect_open(),
             Flow::Closing => self.collect_closing(),
         }
@@ -240,9 +262,11 @@ impl Delivery {
             match self.append(records, &batch.rest()[..len]) {
                 Appended::All => lock(&self.stuck).taken(),
                 Appended::Part => {
-                    // Which part can't be known, so all of it counts.
+                    // Which part can't be known, so all of it counts; less of it, the next time.
                     self.counters.lost_records.add(records as u64);
-                    self.log(&Event::TakenInPart { records });
+                    lock(&self.stuck).offers_less(records);
+                    let told = lock(&self.tallies).in_part.add(records as u64);
+                    told.into_iter().for_each(|records| self.log(&Event::TakenInPart { records }));
                 }
                 Appended::Nothing => {
                     self.counters.refused_appends.add(1);
@@ -289,14 +313,24 @@ impl Delivery {
     }
 
     fn append(&self, records: usize, bytes: &[u8]) -> Appended {
+        let asks = lock(&self.witness).asks();
+        let before = asks.then(|| self.input.records_taken()).flatten();
         *lock(&self.appending) = Some(thread::current().id());
         let result = self.input.append(records, bytes);
         *lock(&self.appending) = None;
         let paused_within = self.paused_within.swap(false, Ordering::Relaxed);
         match result {
-            Ok(()) => Appended::All,
+            Ok(()) => {
+                let asks_once = lock(&self.witness).asks_once();
+                let count = asks_once.then(|| self.input.records_taken()).flatten();
+                lock(&self.witness).taken(records, count);
+                Appended::All
+            }
             Err(Refused) if paused_within => Appended::Part,
-            Err(Refused) => Appended::Nothing,
+            Err(Refused) => {
+                let counts = before.and_then(|before| Some((before, self.input.records_taken()?)));
+                if lock(&self.witness).refused(counts) { Appended::Part } else { Appended::Nothing }
+            }
         }
     }
 
@@ -330,12 +364,20 @@ impl Delivery {
             }
         }
         batch.bytes = parsed;
-        if unparsed > 0 {
-            self.counters.unparsed_lines.add(unparsed);
-            self.log(&Event::Unparsed { parser: name.to_owned(), lines: unparsed });
+        self.counters.unparsed_lines.add(unparsed);
+        let (unparsed, odd_times) = {
+            let mut tallies = lock(&self.tallies);
+            (tallies.unparsed.add(unparsed), tallies.odd_times.add(odd_times))
+        };
+        self.tell_of_parser(name, unparsed, odd_times);
+    }
+
+    fn tell_of_parser(&self, name: &str, unparsed: Option<u64>, odd_times: Option<u64>) {
+        if let Some(lines) = unparsed {
+            self.log(&Event::Unparsed { parser: name.to_owned(), lines });
         }
-        if odd_times > 0 {
-            self.log(&Event::OddTimes { parser: name.to_owned(), records: odd_times });
+        if let Some(records) = odd_times {
+            self.log(&Event::OddTimes { parser: name.to_owned(), records });
         }
     }
 
@@ -395,6 +437,14 @@ impl Delivery {
         if records > 0 {
             self.counters.lost_records.add(records as u64);
             self.log(&Event::LostAtStop { records, bytes });
+        }
+        let (in_part, unparsed, odd_times) = {
+            let mut tallies = lock(&self.tallies);
+            (tallies.in_part.rest(), tallies.unparsed.rest(), tallies.odd_times.rest())
+        };
+        in_part.into_iter().for_each(|records| self.log(&Event::TakenInPart { records }));
+        if let Some((name, _)) = &self.parser {
+            self.tell_of_parser(name, unparsed, odd_times);
         }
     }
 }

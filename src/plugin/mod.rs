@@ -5,3 +5,4 @@ pub mod compile;
 pub mod exports;
 mod instance;
 mod stuck;
+mod witness;

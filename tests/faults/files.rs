@@ -388,7 +388,7 @@ rows! {
     file_access_that_hangs_in_every_run => waits_for_a_pipe(1)
         .every_ms(5000)
         .wrote_lines(&["before"; 4])
-        .says("its file access in earlier runs hangs");
+        .says("its file access or look-ups of names in earlier runs hang");
 
     a_named_pipe_opened => waits_for_a_pipe(1).says("this run took longer than timeout (1 s)");
 

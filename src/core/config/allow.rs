@@ -23,6 +23,8 @@ static INSIDE: LazyLock<Vec<IpNet>> = LazyLock::new(|| {
         "10.0.0.0/8",
         "100.64.0.0/10",
         "127.0.0.0/8",
+        // Azure's machines ask it who they are and what to run; it is reached from within them only.
+        "168.63.129.16/32",
         "169.254.0.0/16",
         "172.16.0.0/12",
         "192.0.0.0/24",

@@ -180,7 +180,22 @@ pub enum ConfigError {
 /// Where property values come from: the host, or a test.
 pub trait Properties {
     /// All values given for `name`, in order; the host has expanded variables in them.
-    fn values(&self, name: &str) -> Vec<Vec<u8>>;
+    fn values(&self, name: &str) -> Given;
+}
+
+/// The values of one option.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Given {
+    /// As bytes; they may be no text.
+    pub values: Vec<Vec<u8>>,
+    /// There may be more, which can't be read.
+    pub may_be_more: bool,
+}
+
+impl From<Vec<Vec<u8>>> for Given {
+    fn from(values: Vec<Vec<u8>>) -> Self {
+        Self { values, may_be_more: false }
+    }
 }
 
 impl Config {
@@ -201,6 +216,11 @@ impl Config {
         if reader.text("wasm_heap_size").is_some() {
             notes.push(
                 "option \"wasm_heap_size\" has no effect here; memory_limit bounds the guest's memory".into(),
+            );
+        }
+        if reader.may_have_more("env") {
+            notes.push(
+                "only the first \"env\" can be read, since this process may not look at its own memory (process_vm_readv, which a rule of seccomp forbids?) or one is too long; if there are more, put them into a file for option env_file".into(),
             );
         }
         let format = reader.choice("format", &[("text", Format::Text), ("json", Format::Json)])?;

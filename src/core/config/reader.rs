@@ -4,12 +4,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{
-    AfterRun, CachePlace, ConfigError, OPTIONS, OptionSpec, Preopen, Properties, Rules, STATE_DIR_OF_GUEST,
+    AfterRun, CachePlace, ConfigError, Given, OPTIONS, OptionSpec, Preopen, Properties, Rules,
+    STATE_DIR_OF_GUEST,
 };
 use crate::schedule::Rhythm;
 
 /// The host's properties, read as the options they are.
-pub struct Reader(Vec<(&'static OptionSpec, Vec<String>)>);
+pub struct Reader(Vec<(&'static OptionSpec, Vec<String>, bool)>);
 
 impl Reader {
     /// Takes all values there are.
@@ -17,15 +18,21 @@ impl Reader {
         let text =
             |option, value: Vec<u8>| String::from_utf8(value).map_err(|_| ConfigError::NotText(option));
         let read = |spec: &'static OptionSpec| {
-            let values = properties.values(spec.name).into_iter();
-            Ok((spec, values.map(|value| text(spec.name, value)).collect::<Result<_, _>>()?))
+            let Given { values, may_be_more } = properties.values(spec.name);
+            let values = values.into_iter().map(|value| text(spec.name, value));
+            Ok((spec, values.collect::<Result<_, _>>()?, may_be_more))
         };
         OPTIONS.iter().map(read).collect::<Result<_, _>>().map(Self)
     }
 
     fn given(&self, name: &'static str) -> (&'static OptionSpec, &[String]) {
-        let given = self.0.iter().find(|(spec, _)| spec.name == name);
-        given.map(|(spec, values)| (*spec, values.as_slice())).expect("it is in the table of options")
+        let given = self.0.iter().find(|(spec, ..)| spec.name == name);
+        given.map(|(spec, values, _)| (*spec, values.as_slice())).expect("it is in the table of options")
+    }
+
+    /// Whether there may be values that can't be read.
+    pub fn may_have_more(&self, name: &'static str) -> bool {
+        self.0.iter().any(|(spec, _, may_be_more)| spec.name == name && *may_be_more)
     }
 
     /// The value given, or the default of the option table.

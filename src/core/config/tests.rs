@@ -1,19 +1,19 @@
 use super::reader::{parse_size, parse_time};
 use super::*;
 
-struct Given<'a>(&'a [(&'a str, &'a str)]);
+struct Options<'a>(&'a [(&'a str, &'a str)]);
 
-impl Properties for Given<'_> {
-    fn values(&self, name: &str) -> Vec<Vec<u8>> {
+impl Properties for Options<'_> {
+    fn values(&self, name: &str) -> Given {
         let same = self.0.iter().filter(|(key, _)| *key == name);
-        same.map(|(_, value)| value.as_bytes().to_vec()).collect()
+        same.map(|(_, value)| value.as_bytes().to_vec()).collect::<Vec<_>>().into()
     }
 }
 
 fn read(given: &[(&str, &str)]) -> Result<Config, String> {
     let mut all = vec![("wasi_path", "/guest.wasm")];
     all.extend(given);
-    Config::from_properties(&Given(&all)).map_err(|error| error.to_string())
+    Config::from_properties(&Options(&all)).map_err(|error| error.to_string())
 }
 
 #[test]
@@ -40,7 +40,7 @@ fn nothing_is_granted_by_default() {
 
 #[test]
 fn a_missing_program_is_said() {
-    let error = Config::from_properties(&Given(&[])).unwrap_err();
+    let error = Config::from_properties(&Options(&[])).unwrap_err();
     assert_eq!(error, ConfigError::NoProgram);
 }
 
@@ -220,9 +220,10 @@ fn a_value_that_is_no_text_is_refused_with_the_options_name() {
     struct Latin1(&'static str);
 
     impl Properties for Latin1 {
-        fn values(&self, name: &str) -> Vec<Vec<u8>> {
+        fn values(&self, name: &str) -> Given {
             let given = [("wasi_path", b"/guest.wasm".as_slice()), (self.0, b"LANG=\xe4")];
-            given.iter().filter(|(key, _)| *key == name).map(|(_, value)| value.to_vec()).collect()
+            let same = given.iter().filter(|(key, _)| *key == name);
+            same.map(|(_, value)| value.to_vec()).collect::<Vec<_>>().into()
         }
     }
 
@@ -230,4 +231,23 @@ fn a_value_that_is_no_text_is_refused_with_the_options_name() {
         let refused = Config::from_properties(&Latin1(option));
         assert_eq!(refused, Err(ConfigError::NotText(option)));
     }
+}
+
+#[test]
+fn values_that_can_not_be_read_do_not_go_unsaid() {
+    struct Forbidden;
+
+    impl Properties for Forbidden {
+        fn values(&self, name: &str) -> Given {
+            match name {
+                "wasi_path" => vec![b"/guest.wasm".to_vec()].into(),
+                "env" => Given { values: vec![b"A=1".to_vec()], may_be_more: true },
+                _ => Given::default(),
+            }
+        }
+    }
+
+    let config = Config::from_properties(&Forbidden).unwrap();
+    assert_eq!(config.env, [("A".to_owned(), "1".to_owned())]);
+    assert!(config.notes[0].contains("only the first \"env\""), "{:?}", config.notes);
 }

@@ -6,6 +6,5 @@ pub mod env_file;
 pub mod limits;
 pub mod outcome;
 pub mod p1;
-pub mod rarely;
 pub mod sandbox;
 pub mod stdio;

@@ -6,7 +6,7 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
@@ -19,11 +19,11 @@ use tokio::sync::Notify;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 
-use super::rarely::Rarely;
 use crate::config::{Config, StderrTo};
 use crate::counters::Counters;
 use crate::event::Event;
 use crate::pipe::{Pipe, RecordEnd};
+use crate::rarely::Rarely;
 use crate::record::encode::{Encoder, WireFormat};
 use crate::record::lines::{Lines, LongLineCounts, LongLines};
 
@@ -72,7 +72,9 @@ pub struct GuestStream {
 #[derive(Default)]
 struct Quota {
     left_bytes: AtomicU64,
-    /// A stream that can't end the run itself has met the end.
+    /// The run was to write more.
+    is_reached: AtomicBool,
+    /// Tells that, where a stream can't end the run itself. It may be left from an earlier run.
     reached: Notify,
 }
 
@@ -139,12 +141,21 @@ impl Streams {
 
     /// A run begins.
     pub fn begin_run(&self) {
-        self.stdout.quota.left_bytes.store(self.output_limit_bytes.unwrap_or(u64::MAX), Ordering::Relaxed);
+        let quota = &self.stdout.quota;
+        quota.left_bytes.store(self.output_limit_bytes.unwrap_or(u64::MAX), Ordering::Relaxed);
+        quota.is_reached.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether this run was to write more than it may.
+    pub fn is_limit_reached(&self) -> bool {
+        self.stdout.quota.is_reached.load(Ordering::Relaxed)
     }
 
     /// Resolves when a stream of WASI 0.3 was to take more than the run may write.
     pub async fn limit_reached(&self) {
-        self.stdout.quota.reached.notified().await;
+        while !self.is_limit_reached() {
+            self.stdout.quota.reached.notified().await;
+        }
     }
 
     /// The run is over: last lines without newline, and what is to be said about the others.
@@ -269,7 +280,11 @@ impl GuestStream {
             // Counted all the same.
             Sink::Nothing => allowed.for_each(drop),
         }
-        if over_limit { Err(OutputLimitReached) } else { Ok(()) }
+        if over_limit {
+            self.quota.is_reached.store(true, Ordering::Relaxed);
+            return Err(OutputLimitReached);
+        }
+        Ok(())
     }
 
     fn end_run(&self) {

@@ -83,6 +83,19 @@ impl Folder {
             why: format!("the cache folder \"{}\" {why}", path.display()),
             level,
         };
+        let decided_by_a_guest = |directory: PathBuf| {
+            unusable(
+                Level::Warn,
+                format!(
+                    "lies in \"{}\", where a program may write: what is kept there is run outside the sandbox; option cache_dir can name another",
+                    directory.display()
+                ),
+            )
+        };
+        // Before anything is made there.
+        if let Some(directory) = writable::decides(path) {
+            return Err(decided_by_a_guest(directory));
+        }
         let missing = if asked_for { Level::Warn } else { Level::Info };
         DirBuilder::new()
             .recursive(true)
@@ -107,14 +120,8 @@ impl Folder {
                 format!("can be written to by others (mode {mode:04o}): chmod go-w makes it safe"),
             ));
         }
-        if let Some(directory) = writable::around(path) {
-            return Err(unusable(
-                Level::Warn,
-                format!(
-                    "lies in \"{}\", where a program may write: what is kept there is run outside the sandbox; option cache_dir can name another",
-                    directory.display()
-                ),
-            ));
+        if let Some(directory) = writable::around(&fd, path) {
+            return Err(decided_by_a_guest(directory));
         }
         Ok(Self { mappable: is_local(&fd), fd, path: path.to_owned(), owner })
     }

@@ -27,8 +27,10 @@ use wasmtime::component::{Linker, Resource};
 use wasmtime::{Result as WasmResult, StoreContextMut};
 use wasmtime_wasi::WasiView as _;
 use wasmtime_wasi::runtime::spawn;
+use wasmtime_wasi_http::WasiHttpView as _;
 use wasmtime_wasi_http::io::TokioIo;
-use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
+use wasmtime_wasi_http::p2::bindings::http::types::{self as p2, ErrorCode};
+use wasmtime_wasi_http::p3::bindings::http::types as p3;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 use super::names::NoAddress;
@@ -38,18 +40,53 @@ use crate::guest::component::State;
 
 /// Where WASI 0.2 has the types of HTTP.
 const P2_TYPES: &str = "wasi:http/types@0.2.12";
+/// Where WASI 0.3 has them.
+const P3_TYPES: &str = "wasi:http/types@0.3.0";
 
-/// Puts this function in the place of the one that `linker` has: which error code is behind the error of a
-/// body's stream. wasmtime-wasi-http's own knows none of those that bodies end with.
+/// Longest method of a request; the longest that is registered has 17 bytes. wasmtime-wasi-http keeps one of any
+/// length for each request, whatever `memory_limit` says.
+const MAX_METHOD_BYTES: usize = 100;
+
+/// Puts these functions of WASI 0.2 in the place of those that `linker` has:
+///
+/// - which error code is behind the error of a body's stream: wasmtime-wasi-http's own knows none of those that
+///   bodies end with;
+/// - setting a request's method, see [`MAX_METHOD_BYTES`].
 ///
 /// # Errors
 /// Only if the types of wasmtime-wasi-http were no longer those of WASI.
-pub fn add_to_linker(linker: &mut Linker<State>) -> WasmResult<()> {
-    linker.instance(P2_TYPES)?.func_wrap(
+pub fn add_p2_to_linker(linker: &mut Linker<State>) -> WasmResult<()> {
+    let mut types = linker.instance(P2_TYPES)?;
+    types.func_wrap(
         "http-error-code",
         |mut store: StoreContextMut<'_, State>, (error,): (Resource<wasmtime::Error>,)| {
             let error = store.data_mut().ctx().table.get(&error)?;
             Ok((error.downcast_ref().and_then(of_body),))
+        },
+    )?;
+    types.func_wrap("[method]outgoing-request.set-method", |mut store: StoreContextMut<'_, State>, args| {
+        let (request, method): (Resource<p2::OutgoingRequest>, p2::Method) = args;
+        if matches!(&method, p2::Method::Other(name) if name.len() > MAX_METHOD_BYTES) {
+            return Ok((Err(()),));
+        }
+        let set = p2::HostOutgoingRequest::set_method(&mut store.data_mut().http(), request, method)?;
+        Ok((set,))
+    })
+}
+
+/// The same for WASI 0.3: setting a request's method.
+///
+/// # Errors
+/// As above.
+pub fn add_p3_to_linker(linker: &mut Linker<State>) -> WasmResult<()> {
+    linker.instance(P3_TYPES)?.func_wrap(
+        "[method]request.set-method",
+        |mut store: StoreContextMut<'_, State>, args| {
+            let (request, method): (Resource<p3::Request>, p3::Method) = args;
+            if matches!(&method, p3::Method::Other(name) if name.len() > MAX_METHOD_BYTES) {
+                return Ok((Err(()),));
+            }
+            Ok((p3::HostRequest::set_method(&mut store.data_mut().http(), request, method)?,))
         },
     )
 }
@@ -289,11 +326,18 @@ fn of_hyper(error: &hyper::Error) -> Error {
         Error::HttpResponseIncomplete
     } else if error.is_parse_too_large() {
         Error::HttpResponseHeaderSectionSize(None)
-    } else if error.is_closed() || error.is_canceled() {
+    } else if error.is_closed() || error.is_canceled() || is_cut_off(error) {
         Error::ConnectionTerminated
     } else {
         Error::HttpProtocolError
     }
+}
+
+/// Whether the other side is gone, and not only at odds with the protocol.
+fn is_cut_off(error: &hyper::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
+    cause.is_some_and(|cause| matches!(cause.kind(), BrokenPipe | ConnectionAborted | ConnectionReset))
 }
 
 /// A body within its bounds.

@@ -12,7 +12,7 @@ use super::memory::parts;
 use super::{EMFILE, MODULE, SUCCESS};
 use crate::event::Event;
 use crate::pipe::Pipe;
-use crate::run::rarely::Rarely;
+use crate::rarely::Rarely;
 use crate::run::sandbox::State;
 
 /// What one run has open.
