@@ -209,6 +209,53 @@ pipeline:
     assert!(all > 0 && lines.len() == all, "{all} records, {} of them different", lines.len());
 }
 
+/// The same where one route has no room, and so refuses without a pause.
+#[test]
+fn what_one_route_refuses_the_others_do_not_get_again_and_again() {
+    if !is_real() || host_version() < (5, 0, 0) {
+        return;
+    }
+    let scene = Scene::new();
+    scene.file("guest.wat", Guest::new().numbered_blocks("line", 8_000, 100).wat());
+    let config = "
+service: {flush: 0.2, storage.path: '{folder}/storage'}
+plugins: ['{library}']
+pipeline:
+  inputs:
+    - name: exec_wasi
+      tag: t
+      storage.type: filesystem
+      wasi_path: '{folder}/guest.wat'
+      oneshot: on
+      routes:
+        logs:
+          - name: one
+            condition: {op: and, rules: [{field: $wasi_stdout, op: regex, value: 'line'}]}
+            to: {outputs: [one]}
+          - name: two
+            condition: {op: and, rules: [{field: $wasi_stdout, op: regex, value: 'line'}]}
+            to: {outputs: [two]}
+  outputs:
+    - {name: file, alias: one, path: '{folder}', file: one, format: plain}
+    - {name: http, alias: two, host: 127.0.0.1, port: 1, retry_limit: no_limits, storage.total_limit_size: 100k}
+";
+    let mut host = start_with(scene, "fluent-bit.yaml", config);
+    host.wait_for_log("records were lost on some routes");
+    std::thread::sleep(Duration::from_secs(3));
+    let one = std::fs::read_to_string(host.scene.path("one")).unwrap_or_default();
+    host.stop();
+    let mut lines: Vec<&str> = one.lines().collect();
+    let all = lines.len();
+    lines.sort_unstable();
+    lines.dedup();
+    // What was offered first, when nobody knew of the routes yet, it may have got twice.
+    assert!(
+        lines.len() == 8_000 && all <= 2 * lines.len(),
+        "{all} records, {} of them different",
+        lines.len()
+    );
+}
+
 #[test]
 fn file_storage_that_pauses_its_input_loses_nothing() {
     if !is_real() {

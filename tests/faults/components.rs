@@ -1,5 +1,5 @@
-//! Components that want memory of the host by what WASI 0.2 lets them begin and give up again: none of it is theirs, so
-//! `memory_limit` does not see it.
+//! Components that want memory of the host by what WASI 0.2 lets them begin, keep and give up again: none of it is
+//! theirs, so `memory_limit` does not see it. And what else only components can do.
 
 use crate::fault::Fault;
 
@@ -127,6 +127,11 @@ const HTTP: &str = r#"
     (export "error-code" (type $error-code (eq $ec)))
     (export "[constructor]fields" (func (result (own $fields))))
     (export "[constructor]outgoing-request" (func (param "headers" (own $fields)) (result (own $request))))
+    (type $method (variant (case "get") (case "head") (case "post") (case "put") (case "delete") (case "connect")
+      (case "options") (case "trace") (case "patch") (case "other" string)))
+    (export "method" (type $methodx (eq $method)))
+    (export "[method]outgoing-request.set-method" (func
+      (param "self" (borrow $request)) (param "method" $methodx) (result (result))))
     (export "[method]outgoing-request.set-authority" (func
       (param "self" (borrow $request)) (param "authority" (option string)) (result (result))))
     (export "[method]outgoing-request.set-path-with-query" (func
@@ -142,6 +147,46 @@ const HTTP: &str = r#"
     (alias outer 1 $error-code (type $d)) (export "error-code" (type $error-code (eq $d)))
     (export "handle" (func (param "request" (own $request)) (param "options" (option (own $options)))
       (result (result (own $response) (error $error-code)))))))"#;
+
+/// Of WASI 0.3: begins to write 3000 bytes to a stream, and returns.
+const LEAVES_3000_BYTES: &str = r#"
+(component
+  (import "wasi:cli/types@0.3.0" (instance $types
+    (type $code (enum "io" "illegal-byte-sequence" "pipe")) (export "error-code" (type (eq $code)))))
+  (alias export $types "error-code" (type $error-code))
+  (type $bytes (stream u8))
+  (import "wasi:cli/stdout@0.3.0" (instance $stdout
+    (alias outer 1 $error-code (type $e)) (export "error-code" (type $code (eq $e)))
+    (type $contents (stream u8)) (type $ended (result (error $code))) (type $end (future $ended))
+    (export "write-via-stream" (func (param "data" $contents) (result $end)))))
+  (core module $memory (memory (export "memory") 1))
+  (core instance $m (instantiate $memory))
+  (core func $new (canon stream.new $bytes))
+  (core func $write (canon stream.write $bytes async (memory (core memory $m "memory"))))
+  (core func $print (canon lower (func $stdout "write-via-stream")))
+  (type $done (result))
+  (core func $return (canon task.return (result $done)))
+  (core module $main
+    (import "m" "memory" (memory 1))
+    (import "host" "new" (func $new (result i64)))
+    (import "host" "write" (func $write (param i32 i32 i32) (result i32)))
+    (import "host" "print" (func $print (param i32) (result i32)))
+    (import "host" "return" (func $return (param i32)))
+    (func (export "run") (result i32) (local $ends i64)
+      (memory.fill (i32.const 0) (i32.const 120) (i32.const 3000))
+      (local.set $ends (call $new))
+      (drop (call $print (i32.wrap_i64 (local.get $ends))))
+      (drop (call $write
+        (i32.wrap_i64 (i64.shr_u (local.get $ends) (i64.const 32))) (i32.const 0) (i32.const 3000)))
+      (call $return (i32.const 0))
+      (i32.const 0))
+    (func (export "go-on") (param i32 i32 i32) (result i32) unreachable))
+  (core instance $i (instantiate $main (with "m" (instance $m)) (with "host" (instance
+    (export "new" (func $new)) (export "write" (func $write)) (export "print" (func $print))
+    (export "return" (func $return))))))
+  (func $run async (result $done) (canon lift (core func $i "run") async (callback (core func $i "go-on"))))
+  (instance $exported (export "run" (func $run)))
+  (export "wasi:cli/run@0.3.0" (instance $exported)))"#;
 
 /// Far more than the host and one of these guests need, and far less than one would take in two seconds.
 const BELOW_KB: u64 = 250_000;
@@ -200,6 +245,29 @@ rows! {
            (br $more))",
     ));
 
+    methods_as_long_as_the_memory => two_seconds_of(&component(
+        HTTP,
+        &[
+            Import("fields", "(result i32)", "lower (func $types \"[constructor]fields\")"),
+            Import("request", "(param i32) (result i32)", "lower (func $types \"[constructor]outgoing-request\")"),
+            Import(
+                "method",
+                "(param i32 i32 i32 i32) (result i32)",
+                "lower (func $types \"[method]outgoing-request.set-method\") MEMORY",
+            ),
+        ],
+        60,
+        "",
+        "(memory.fill (i32.const 100000) (i32.const 65) (i32.const 3000000))
+         (loop $more
+           ;; other(…); the host holds a hundred requests
+           (drop (call $method (call $request (call $fields)) (i32.const 9) (i32.const 100000) (i32.const 3000000)))
+           (local.set $b (i32.add (local.get $b) (i32.const 1)))
+           (br_if $more (i32.lt_u (local.get $b) (i32.const 150))))
+         (loop $ever (br $ever))",
+    ))
+        .option("memory_limit", "4M");
+
     names_looked_up_and_given_up => two_seconds_of(&component(
         NAMES,
         &[
@@ -241,6 +309,11 @@ rows! {
         }
         fault
     };
+
+    // What it has written beyond the limit is not there, so the run was none that did what it should.
+    a_stream_that_is_left_with_more_than_may_be_written => Fault::program("guest.wat", LEAVES_3000_BYTES)
+        .option("output_limit", "1000")
+        .says("this run reached output_limit (1000)");
 
     // Its neighbours need some as well.
     a_component_of_very_many_instances => Fault::program("guest.wat", component(

@@ -366,6 +366,16 @@ rows! {
         .says("data/state\" lies in \"")
         .leaves(|folder| assert!(!folder.join("data/state").exists()));
 
+    // By the time of another run, it could be a program of that guest's.
+    a_program_in_what_another_guest_may_write_to => Fault::of_inputs()
+        .directory("data")
+        .option("oneshot", "on")
+        .input("guest.wat", Guest::new().out("before\n").program())
+        .option_of_last("accessible_paths", "{folder}/data")
+        .input("data/inner.wat", Guest::new().out("never\n").program())
+        .wrote_lines(&["before"])
+        .says_of(2, "can't start: wasi_path \"", "which another input's guest may write to");
+
     // By the time that it is opened for another run, it could be a link to anywhere.
     a_directory_inside_what_another_guest_may_write_to => Fault::of_inputs()
         .option("oneshot", "on")

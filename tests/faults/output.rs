@@ -98,6 +98,17 @@ rows! {
         .option("parser", "my_json")
         .wrote(Wrote::Count(1_000_000));
 
+    // One by one, so that each comes to the host by itself.
+    lines_that_no_parser_takes => ends(Guest::new().repeat(300, |guest| guest.out("no JSON\n").sleep_ms(3)))
+        .parsers("[PARSER]\n    Name my_json\n    Format json\n")
+        .option("parser", "my_json")
+        .wrote(Wrote::Count(300))
+        .afterwards(|ended| {
+            let told = ended.log.split("did not match ").skip(1);
+            let told: Vec<u64> = told.filter_map(|rest| rest.split(' ').next()?.parse().ok()).collect();
+            assert!(told.len() <= 2 && told.iter().sum::<u64>() == 300, "{told:?}");
+        });
+
     json_of_any_depth => {
         let deep = |open: &str, close: &str| format!("{{\"a\":{}1{}}}\n", open.repeat(2000), close.repeat(2000));
         let lines = [deep("[", "]"), deep("{\"a\":", "}"), format!("{}\n", "{\"a\":".repeat(5000))];

@@ -519,3 +519,42 @@ impl AsyncWrite for AsyncGuestStream {
         Poll::Ready(Ok(()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Given, Properties};
+    use crate::doorbell::Doorbell;
+
+    /// An input with this `output_limit`.
+    struct Limit(&'static str);
+
+    impl Properties for Limit {
+        fn values(&self, name: &str) -> Given {
+            match name {
+                "wasi_path" => vec![b"/guest.wasm".to_vec()].into(),
+                "output_limit" => vec![self.0.as_bytes().to_vec()].into(),
+                _ => Given::default(),
+            }
+        }
+    }
+
+    #[test]
+    fn a_limit_that_one_run_has_reached_is_not_the_next_ones() {
+        let config = Config::from_properties(&Limit("10")).unwrap();
+        let pipe = Arc::new(Pipe::new(1000, Arc::new(Doorbell::new().unwrap())));
+        let streams = Streams::new(&config, WireFormat::Metadata, &pipe, &Arc::default());
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        streams.begin_run();
+        let mut stream = Box::into_pin(streams.stdout.async_stream());
+        assert!(stream.as_mut().poll_write(&mut context, &[b'x'; 11]).is_pending());
+        assert!(streams.is_limit_reached());
+        assert!(Box::pin(streams.limit_reached()).as_mut().poll(&mut context).is_ready());
+        // Once more, and nobody looks.
+        assert!(stream.as_mut().poll_write(&mut context, b"x").is_pending());
+        streams.end_run();
+        streams.begin_run();
+        assert!(!streams.is_limit_reached());
+        assert!(Box::pin(streams.limit_reached()).as_mut().poll(&mut context).is_pending());
+    }
+}
