@@ -203,7 +203,7 @@ impl fmt::Display for Event {
             Self::StillLoading { program, after } => {
                 write!(
                     f,
-                    "Still compiling \"{program}\" after {after:.0?}; the guest starts when that is done."
+                    "Program \"{program}\" is still being compiled, or waits for its turn to be, after {after:.0?}; the guest starts when that is done."
                 )
             }
             Self::Loaded { program, took, .. } => {

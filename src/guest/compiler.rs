@@ -6,7 +6,7 @@
 #[cfg(feature = "compiler")]
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 #[cfg(feature = "compiler")]
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 #[cfg(feature = "compiler")]
 use wasmparser::{BinaryReaderError, ElementItems, Parser, Payload};
@@ -29,35 +29,53 @@ use super::tangle;
 /// smallest use every processor anyway, and a compilation takes memory in proportion to the program, so a hundred of
 /// them side by side would be no sooner ready and all the heavier; and a small one is not behind a large one.
 ///
-/// Nor is any behind one that takes for ever, as there are: after a while, it goes beside it.
+/// Nor is any behind one that takes for ever, as there are: where nothing moves for a while, one goes beside it.
 #[cfg(feature = "compiler")]
 struct Lane {
-    /// Below zero while some have lost their patience.
-    free: Mutex<i64>,
+    state: Mutex<LaneState>,
     left: Condvar,
+}
+
+#[cfg(feature = "compiler")]
+struct LaneState {
+    /// Below zero while some have lost their patience.
+    free: i64,
+    /// When one last entered or left; all who wait begin to count anew.
+    moved: Option<Instant>,
 }
 
 #[cfg(feature = "compiler")]
 const LANE_PATIENCE: Duration = Duration::from_secs(60);
 
 #[cfg(feature = "compiler")]
-static SMALL: Lane = Lane { free: Mutex::new(2), left: Condvar::new() };
+static SMALL: Lane = Lane::for_so_many(2);
 #[cfg(feature = "compiler")]
-static LARGE: Lane = Lane { free: Mutex::new(1), left: Condvar::new() };
+static LARGE: Lane = Lane::for_so_many(1);
 
 #[cfg(feature = "compiler")]
 impl Lane {
-    /// Waits for its turn, which lasts as long as the result.
-    fn enter(&'static self) -> InLane {
-        let wait = self.left.wait_timeout_while(self.free(), LANE_PATIENCE, |free| *free <= 0);
-        let (mut free, _) = wait.unwrap_or_else(PoisonError::into_inner);
-        *free -= 1;
-        InLane(self)
+    const fn for_so_many(free: i64) -> Self {
+        Self { state: Mutex::new(LaneState { free, moved: None }), left: Condvar::new() }
     }
 
-    fn free(&self) -> MutexGuard<'_, i64> {
-        // A number is always whole.
-        self.free.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Waits for its turn, which lasts as long as the result.
+    fn enter(&'static self, patience: Duration) -> InLane {
+        let mut state = self.state();
+        loop {
+            let stood_still = state.moved.map_or(Duration::ZERO, |moved| moved.elapsed());
+            if state.free > 0 || stood_still >= patience {
+                state.free -= 1;
+                state.moved = Some(Instant::now());
+                return InLane(self);
+            }
+            let waited = self.left.wait_timeout(state, patience - stood_still);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, LaneState> {
+        // Numbers are always whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -68,20 +86,39 @@ pub struct InLane(&'static Lane);
 #[cfg(feature = "compiler")]
 impl Drop for InLane {
     fn drop(&mut self) {
-        *self.0.free() += 1;
+        let mut state = self.0.state();
+        state.free += 1;
+        state.moved = Some(Instant::now());
         self.0.left.notify_one();
+    }
+}
+
+#[cfg(feature = "compiler")]
+impl InLane {
+    /// Gives this turn back and waits for one of a large program.
+    pub fn of_large(self) -> Self {
+        drop(self);
+        turn(true)
     }
 }
 
 /// Waits until a program of this kind may be compiled; it may be until the result is dropped.
 #[cfg(feature = "compiler")]
 pub fn turn(large: bool) -> InLane {
-    if large { LARGE.enter() } else { SMALL.enter() }
+    if large { LARGE.enter(LANE_PATIENCE) } else { SMALL.enter(LANE_PATIENCE) }
 }
 
 /// A build without a compiler has nothing to wait for.
 #[cfg(not(feature = "compiler"))]
 pub struct InLane(());
+
+#[cfg(not(feature = "compiler"))]
+impl InLane {
+    /// As above.
+    pub fn of_large(self) -> Self {
+        self
+    }
+}
 
 /// As above.
 #[cfg(not(feature = "compiler"))]
@@ -255,6 +292,21 @@ pub fn compile(_engine: &Engine, _content: &[u8]) -> Result<Image, Failure> {
 #[cfg(feature = "compiler")]
 mod tests {
     use super::*;
+
+    #[test]
+    fn behind_one_that_takes_for_ever_they_go_one_by_one() {
+        static LANE: Lane = Lane::for_so_many(1);
+        const PATIENCE: Duration = Duration::from_millis(100);
+        let begun = Instant::now();
+        let for_ever = LANE.enter(PATIENCE);
+        let waiting = [(); 3].map(|()| std::thread::spawn(|| (LANE.enter(PATIENCE), Instant::now())));
+        let mut entered = waiting.map(|thread| thread.join().unwrap().1.duration_since(begun));
+        entered.sort();
+        for (number, after) in (1..).zip(entered) {
+            assert!(after >= PATIENCE * number, "{entered:?}");
+        }
+        drop(for_ever);
+    }
 
     #[test]
     fn many_small_functions_take_memory_as_well() {

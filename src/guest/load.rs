@@ -18,7 +18,8 @@ use super::component;
 use super::engine::{GuestEngine, VERSION};
 use super::native::{self, Code, Image, Trust};
 use super::outcome::causes;
-use super::program::{Form, Program, Scan, digest, read};
+use super::program::{Form, Program};
+use super::scan::{Scan, digest, read};
 use super::writable;
 use crate::event::Event;
 use crate::host::alloc::release_freed_memory;
@@ -118,8 +119,7 @@ impl Load {
         // A small file may have a hundred thousand functions.
         let is_large = self.is_large() || memory_bytes >= LARGE_MEMORY_BYTES;
         if is_large && !self.is_large() {
-            drop(turn);
-            turn = compiler::turn(true);
+            turn = turn.of_large();
         }
         compiler::check_memory_for(&content, memory_bytes)?;
         if is_large && cfg!(feature = "compiler") {

@@ -20,6 +20,7 @@ mod network;
 pub mod precompile;
 mod program;
 pub mod runner;
+mod scan;
 #[allow(unsafe_code, reason = "no library of ours has the call")]
 mod signals;
 mod state_dir;

@@ -7,37 +7,29 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::fs::{File, Metadata, OpenOptions};
-use std::io::{self, Read};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
 use tokio::time::timeout;
 use wasmtime::InstancePre;
 
 use super::cache::{Digest, InputCache};
-use super::component::{Command, RUN_OF_P3, is_concurrent};
+use super::component::Command;
 use super::engine::{Berth, GuestEngine};
-use super::load::{Failure, Load, is_large, recognise};
+use super::load::{Failure, Load, is_large};
 use super::native::Trust;
 use super::outcome::causes;
 use super::sandbox::State;
+use super::scan::{Scan, SharedScan, Stamp, look};
 use crate::config::Config;
 use crate::event::Event;
 use crate::pipe::Pipe;
 
-/// Read at a time: a program may have tens of megabytes, and with a cache only its digest is needed.
-const CHUNK_BYTES: usize = 64 * 1024;
-
 /// Longer than most programs take to load, so an operator may wonder.
 const LONG_LOAD: Duration = Duration::from_secs(15);
-
-/// Far more than any program has; a file beyond it is a mistake.
-const MAX_PROGRAM_BYTES: u64 = 500_000_000;
 
 /// Something that can be run.
 pub struct Program {
@@ -62,55 +54,6 @@ impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
-}
-
-/// What tells, without reading it, that a file is still the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stamp {
-    device: u64,
-    inode: u64,
-    size: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
-
-impl Stamp {
-    fn of(metadata: &Metadata) -> Self {
-        Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            size: metadata.size(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-        }
-    }
-}
-
-/// What a program's file held when it was read.
-#[derive(Clone, Copy, Debug)]
-pub struct Scan {
-    stamp: Stamp,
-    /// Of the whole content.
-    pub digest: Digest,
-    /// As many bytes as were read.
-    pub size_bytes: usize,
-    /// The first bytes; zero where the file has fewer.
-    head: [u8; 8],
-    /// See [`is_concurrent`].
-    concurrent: bool,
-}
-
-impl Scan {
-    /// Whether the file claims to be native code of wasmtime's: an ELF image of its own kind
-    /// (`ELFOSABI_WASMTIME`).
-    pub fn is_precompiled(&self) -> bool {
-        is_precompiled(&self.head)
-    }
-}
-
-/// As [`Scan::is_precompiled`], by the first bytes.
-pub fn is_precompiled(content: &[u8]) -> bool {
-    content.starts_with(b"\x7fELF") && content.get(7) == Some(&200)
 }
 
 type Loaded = Result<Arc<Program>, Failure>;
@@ -172,6 +115,8 @@ pub struct ProgramFile {
     seen: Option<Stamp>,
     /// The file as it was last read, what it held, and the engine for that.
     last: Option<(Scan, Berth, Arc<Slot>)>,
+    /// The same, for others that have this file.
+    shared: Option<Arc<SharedScan>>,
 }
 
 impl ProgramFile {
@@ -183,6 +128,7 @@ impl ProgramFile {
             cache: Arc::new(InputCache::new(config.cache.clone())),
             seen: None,
             last: None,
+            shared: None,
         }
     }
 
@@ -224,6 +170,7 @@ impl ProgramFile {
             if let Failure::Passing(_) = failure {
                 // Nothing was learned about this content, so the file is read again the next time.
                 self.last = None;
+                self.shared.take().into_iter().for_each(|shared| shared.forget());
             }
             self.error(&failure.to_string())
         })
@@ -231,7 +178,7 @@ impl ProgramFile {
 
     /// What the file holds now, the engine for that, and its slot.
     fn refresh(&mut self, engine: &Berth) -> io::Result<(Scan, Berth, Arc<Slot>)> {
-        let stamp = self.look();
+        let stamp = look(&self.path);
         self.seen = stamp.as_ref().ok().copied();
         let stamp = stamp?;
         if let Some(last) = &self.last
@@ -239,7 +186,8 @@ impl ProgramFile {
         {
             return Ok(last.clone());
         }
-        let scan = scan(&self.path)?;
+        let shared = self.shared.insert(SharedScan::of(stamp));
+        let scan = shared.get(&self.path, stamp)?;
         let engine = if !scan.concurrent {
             engine.clone()
         } else if let Some((last, engine, _)) = &self.last
@@ -255,15 +203,14 @@ impl ProgramFile {
 
     /// Whether the file is another than when [`current`](Self::current) last looked at it.
     pub fn has_changed(&self) -> bool {
-        self.look().ok() != self.seen
-    }
-
-    fn look(&self) -> io::Result<Stamp> {
-        Ok(Stamp::of(&std::fs::metadata(&self.path)?))
+        look(&self.path).ok() != self.seen
     }
 
     fn error(&self, reason: &str) -> LoadError {
-        LoadError(format!("can't run wasi_path \"{}\": {reason}", self.path.display()))
+        // A host that has gone into the background has also gone to another directory.
+        let path = std::path::absolute(&self.path);
+        let path = path.as_ref().unwrap_or(&self.path);
+        LoadError(format!("can't run wasi_path \"{}\": {reason}", path.display()))
     }
 }
 
@@ -280,68 +227,6 @@ fn load_on_a_thread(load: Load, slot: Arc<Slot>, done: watch::Sender<Option<Load
         let _ = done.send(Some(loaded));
     });
     thread.map(drop)
-}
-
-/// Reads a whole file for its digest, and its stamp from before. A write that comes during the read
-/// changes the stamp, so the next look sees it.
-fn scan(path: &Path) -> io::Result<Scan> {
-    let (mut file, metadata) = open(path)?;
-    let mut digest = Sha256::new();
-    // Before what is read, the end of what was read before: a name may lie across.
-    let mut chunk = vec![0; RUN_OF_P3.len() + CHUNK_BYTES];
-    let (mut size_bytes, mut head, mut concurrent) = (0, Vec::new(), false);
-    loop {
-        let len = match file.read(&mut chunk[RUN_OF_P3.len()..]) {
-            Ok(0) => break,
-            Ok(len) => len,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error),
-        };
-        let read = &chunk[RUN_OF_P3.len()..][..len];
-        // The rest of something else, a log or a disk image, is of no use.
-        if size_bytes == 0 && !is_precompiled(read) {
-            recognise(read).map_err(io::Error::other)?;
-        }
-        digest.update(read);
-        size_bytes += read.len();
-        head.extend(read.iter().take(8_usize.saturating_sub(head.len())));
-        concurrent = concurrent || is_concurrent(&chunk[..RUN_OF_P3.len() + len]);
-        chunk.copy_within(len..len + RUN_OF_P3.len(), 0);
-    }
-    head.resize(8, 0);
-    let head = head.try_into().expect("eight bytes");
-    Ok(Scan { stamp: Stamp::of(&metadata), digest: digest.finalize().into(), size_bytes, head, concurrent })
-}
-
-/// The whole content of the file at `path`, if it is one.
-///
-/// # Errors
-/// When it isn't a regular file, or can't be read.
-pub fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let (file, _) = open(path)?;
-    let mut content = Vec::new();
-    // It may be growing; a part of it is no program.
-    file.take(MAX_PROGRAM_BYTES).read_to_end(&mut content)?;
-    Ok(content)
-}
-
-fn open(path: &Path) -> io::Result<(File, Metadata)> {
-    // Without NONBLOCK, opening a named pipe would wait for a writer.
-    let file: File = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
-    let metadata = file.metadata()?;
-    if !metadata.is_file() {
-        let what = if metadata.is_dir() { "a directory" } else { "not a regular file" };
-        return Err(io::Error::other(format!("it is {what}")));
-    }
-    if metadata.len() > MAX_PROGRAM_BYTES {
-        return Err(io::Error::other(format!("it is larger than {MAX_PROGRAM_BYTES} bytes")));
-    }
-    Ok((file, metadata))
-}
-
-/// What tells this content from any other.
-pub fn digest(content: &[u8]) -> Digest {
-    Sha256::digest(content).into()
 }
 
 fn slot_for(digest: &Digest, engine: &GuestEngine, trusted: bool) -> Arc<Slot> {
@@ -362,6 +247,7 @@ fn slot_for(digest: &Digest, engine: &GuestEngine, trusted: bool) -> Arc<Slot> {
 mod tests {
     use super::*;
     use crate::guest::engine::Traits;
+    use crate::guest::scan::digest;
 
     #[test]
     fn the_same_content_is_the_same_program_to_those_who_trust_it_alike() {
@@ -371,30 +257,5 @@ mod tests {
         assert!(Arc::ptr_eq(&one, &two));
         assert!(!Arc::ptr_eq(&one, &slot_for(&b, &engine, false)));
         assert!(!Arc::ptr_eq(&one, &slot_for(&a, &engine, true)));
-    }
-
-    #[test]
-    fn a_scan_sees_all_of_a_file_and_what_it_claims_to_be() {
-        let path = std::env::temp_dir().join(format!("exec-wasi-scan-{}", std::process::id()));
-        let native = [b"\x7fELF\x02\x01\x01\xc8".as_slice(), &[7; 3 * CHUNK_BYTES]].concat();
-        let text = [b"(module)".as_slice(), &[b' '; 3 * CHUNK_BYTES]].concat();
-        for (content, precompiled) in [(&native[..], true), (&text, false), (b"", false)] {
-            std::fs::write(&path, content).unwrap();
-            let scan = scan(&path).unwrap();
-            assert_eq!(scan.digest, digest(content));
-            assert_eq!((scan.size_bytes, scan.is_precompiled()), (content.len(), precompiled));
-            assert!(!scan.concurrent);
-        }
-        for at in [8, CHUNK_BYTES - 5, CHUNK_BYTES, 2 * CHUNK_BYTES - RUN_OF_P3.len()] {
-            let mut content = text.clone();
-            content[at..at + RUN_OF_P3.len()].copy_from_slice(RUN_OF_P3.as_bytes());
-            std::fs::write(&path, content).unwrap();
-            assert!(scan(&path).unwrap().concurrent, "{at}");
-        }
-        for content in [&native[..7], &native[1..], b"\0asm"] {
-            std::fs::write(&path, content).unwrap();
-            assert!(scan(&path).is_err());
-        }
-        std::fs::remove_file(&path).unwrap();
     }
 }

@@ -11,7 +11,7 @@ use super::*;
 use crate::event::Level;
 use crate::guest::engine::{Berth, GuestEngine, Traits};
 use crate::guest::native::Image;
-use crate::guest::program::digest;
+use crate::guest::scan::digest;
 
 /// A folder for one test; removed at the end.
 struct Place(PathBuf);
