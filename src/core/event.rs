@@ -234,7 +234,7 @@ impl fmt::Display for Event {
                 write!(f, "Stopped the running guest after {after:.1?}, as the host stops the input.")
             }
             Self::TicksSkipped { ticks } => {
-                write!(f, "Skipped {ticks} starts: the guest was still running.")
+                write!(f, "Skipped {ticks} starts: the guest was still running, or being compiled.")
             }
             Self::LongLines { stream, limit_bytes, counts } => {
                 match counts.lines {

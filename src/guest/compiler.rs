@@ -186,14 +186,14 @@ fn pool(threads: usize) -> Result<rayon::ThreadPool, Failure> {
         .map_err(|error| Failure::Passing(format!("no threads to compile it: {error}")))
 }
 
-/// Memory the compiler takes for each byte of a program's functions. It was 54 to 81 for programs of one to twenty
-/// megabytes; this is less, since to refuse what would just have fitted is no better.
+/// Memory the compiler takes for each byte of a program's functions. It was 47 (of twenty megabytes) to 81; to refuse
+/// what would just have fitted costs an input, and to begin what does not fit the whole agent, at each start.
 #[cfg(feature = "compiler")]
-const MEMORY_BYTES_PER_CODE_BYTE: u64 = 40;
+const MEMORY_BYTES_PER_CODE_BYTE: u64 = 60;
 /// What it takes for each function, whatever is in it, where that is more; and as much again for each that can be
 /// called from elsewhere or by its number in a table. It was 5600 and 5300.
 #[cfg(feature = "compiler")]
-const MEMORY_BYTES_PER_FUNCTION: u64 = 5000;
+const MEMORY_BYTES_PER_FUNCTION: u64 = 6000;
 
 /// Addresses that a thread takes whatever it does: its stack, and as glibc's malloc reserves them.
 #[cfg(feature = "compiler")]
@@ -204,7 +204,7 @@ const THREAD_ADDRESSES: u64 = 72 << 20;
 #[cfg(feature = "compiler")]
 pub fn check_memory_for(content: &[u8], needed: u64) -> Result<(), Failure> {
     let address_space =
-        needed.saturating_mul(2).saturating_add(THREAD_ADDRESSES * threads_for(content) as u64);
+        needed.saturating_add(needed / 3).saturating_add(THREAD_ADDRESSES * threads_for(content) as u64);
     if free_memory::bytes().is_none_or(|free| needed <= free)
         && free_memory::address_space().is_none_or(|free| address_space <= free)
     {

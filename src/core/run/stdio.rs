@@ -29,6 +29,9 @@ use crate::record::lines::{Lines, LongLineCounts, LongLines};
 
 /// Most bytes taken from one write at a time.
 const BLOCK_BYTES: usize = 64 * 1024;
+/// The same where a parser reads the lines, which may all be empty: the host's thread has it read all of a block at a
+/// time.
+const PARSED_BLOCK_BYTES: usize = 8 * 1024;
 /// Most bytes of records that are made of them, if each is an empty line; bounds what goes into the pipe beyond its
 /// limit.
 const BLOCK_RECORD_BYTES: usize = 4 << 20;
@@ -200,12 +203,15 @@ impl Quota {
 impl GuestStream {
     fn new(sink: Sink, pipe: &Arc<Pipe>, quota: &Arc<Quota>) -> Self {
         let (waits, block_bytes) = match &sink {
-            Sink::Records(records) => (true, BLOCK_RECORD_BYTES / records.encoder.empty_record_len()),
+            Sink::Records(records) => {
+                let most = if records.parsed_later { PARSED_BLOCK_BYTES } else { BLOCK_BYTES };
+                (true, most.min(BLOCK_RECORD_BYTES / records.encoder.empty_record_len()))
+            }
             Sink::Log(_) | Sink::Nothing => (false, BLOCK_BYTES),
         };
         Self {
             waits,
-            block_bytes: block_bytes.clamp(1, BLOCK_BYTES),
+            block_bytes: block_bytes.max(1),
             sink: Arc::new(Mutex::new(sink)),
             pipe: Arc::clone(pipe),
             quota: Arc::clone(quota),
