@@ -186,10 +186,13 @@ fn pool(threads: usize) -> Result<rayon::ThreadPool, Failure> {
         .map_err(|error| Failure::Passing(format!("no threads to compile it: {error}")))
 }
 
-/// Memory the compiler takes for each byte of a program's functions. It was 47 (of twenty megabytes) to 81; to refuse
-/// what would just have fitted costs an input, and to begin what does not fit the whole agent, at each start.
+/// Memory the compiler takes for each byte of a program's functions; and as much again for the first of them, until each
+/// of its threads has what it needs for one. It was 110 MB for a megabyte and a half of functions, and 890 for nineteen.
+/// To refuse what would just have fitted costs an input, and to begin what does not fit the whole agent, at each start.
 #[cfg(feature = "compiler")]
-const MEMORY_BYTES_PER_CODE_BYTE: u64 = 60;
+const MEMORY_BYTES_PER_CODE_BYTE: u64 = 45;
+#[cfg(feature = "compiler")]
+const MEMORY_BYTES_AT_FIRST: u64 = 40_000_000;
 /// What it takes for each function, whatever is in it, where that is more; and as much again for each that can be
 /// called from elsewhere or by its number in a table. It was 5600 and 5300.
 #[cfg(feature = "compiler")]
@@ -272,7 +275,8 @@ impl Functions {
     fn memory_bytes(&self) -> u64 {
         let functions = self.count + self.declared.min(self.count);
         let for_functions = functions.saturating_mul(MEMORY_BYTES_PER_FUNCTION);
-        for_functions.max(self.bytes.saturating_mul(MEMORY_BYTES_PER_CODE_BYTE))
+        let for_code = self.bytes.saturating_mul(MEMORY_BYTES_PER_CODE_BYTE);
+        for_functions.max(for_code.saturating_add(for_code.min(MEMORY_BYTES_AT_FIRST)))
     }
 }
 
@@ -320,7 +324,7 @@ mod tests {
         assert_eq!(functions(1000, places), 1005 * MEMORY_BYTES_PER_FUNCTION);
         assert_eq!(functions(2, places), 4 * MEMORY_BYTES_PER_FUNCTION);
         let code = format!("(module (func {}))", "i32.const 1 drop ".repeat(10_000));
-        assert!(memory_bytes_for(code.as_bytes()) > 30_000 * MEMORY_BYTES_PER_CODE_BYTE);
+        assert!(memory_bytes_for(code.as_bytes()) > 60_000 * MEMORY_BYTES_PER_CODE_BYTE);
         assert_eq!(memory_bytes_for(b"(module"), 0);
     }
 }

@@ -1,6 +1,6 @@
 //! How much memory this process can still get.
 //!
-//! The compiler takes some sixty times what a program's functions take, and the kernel's answer to an agent that
+//! The compiler takes some fifty times what a program's functions take, and the kernel's answer to an agent that
 //! takes more than its container may have is to kill it, again at each start. So it is looked at before.
 
 use std::fs;
