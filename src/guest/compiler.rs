@@ -192,7 +192,7 @@ fn pool(threads: usize) -> Result<rayon::ThreadPool, Failure> {
 #[cfg(feature = "compiler")]
 const MEMORY_BYTES_PER_CODE_BYTE: u64 = 45;
 #[cfg(feature = "compiler")]
-const MEMORY_BYTES_AT_FIRST: u64 = 40_000_000;
+const MEMORY_BYTES_AT_FIRST: u64 = 50_000_000;
 /// What it takes for each function, whatever is in it, where that is more; and as much again for each that can be
 /// called from elsewhere or by its number in a table. It was 5600 and 5300.
 #[cfg(feature = "compiler")]
