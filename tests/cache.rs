@@ -43,7 +43,8 @@ impl Shared {
     }
 
     fn entries(&self) -> Vec<PathBuf> {
-        let entries = fs::read_dir(self.path()).expect("the cache");
+        // None if it was not even made.
+        let entries = fs::read_dir(self.path()).into_iter().flatten();
         entries.map(|entry| entry.expect("an entry").path()).collect()
     }
 }

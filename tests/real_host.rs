@@ -216,9 +216,9 @@ fn what_one_route_refuses_the_others_do_not_get_again_and_again() {
         return;
     }
     let scene = Scene::new();
-    scene.file("guest.wat", Guest::new().numbered_blocks("line", 8_000, 100).wat());
+    scene.file("guest.wat", Guest::new().numbered_lines(&"x".repeat(200), 8_000).wat());
     let config = "
-service: {flush: 0.2, storage.path: '{folder}/storage'}
+service: {flush: 1, storage.path: '{folder}/storage'}
 plugins: ['{library}']
 pipeline:
   inputs:
@@ -230,18 +230,19 @@ pipeline:
       routes:
         logs:
           - name: one
-            condition: {op: and, rules: [{field: $wasi_stdout, op: regex, value: 'line'}]}
+            condition: {op: and, rules: [{field: $wasi_stdout, op: regex, value: 'x'}]}
             to: {outputs: [one]}
           - name: two
-            condition: {op: and, rules: [{field: $wasi_stdout, op: regex, value: 'line'}]}
+            condition: {op: and, rules: [{field: $wasi_stdout, op: regex, value: 'x'}]}
             to: {outputs: [two]}
   outputs:
     - {name: file, alias: one, path: '{folder}', file: one, format: plain}
-    - {name: http, alias: two, host: 127.0.0.1, port: 1, retry_limit: no_limits, storage.total_limit_size: 100k}
+    - {name: http, alias: two, host: 127.0.0.1, port: 1, retry_limit: no_limits, storage.total_limit_size: 300k}
 ";
     let mut host = start_with(scene, "fluent-bit.yaml", config);
     host.wait_for_log("records were lost on some routes");
-    std::thread::sleep(Duration::from_secs(3));
+    // More than three flushes.
+    std::thread::sleep(Duration::from_secs(4));
     let one = std::fs::read_to_string(host.scene.path("one")).unwrap_or_default();
     host.stop();
     let mut lines: Vec<&str> = one.lines().collect();

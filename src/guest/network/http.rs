@@ -179,7 +179,10 @@ async fn send(
     }));
     let answer_by = options.first_byte_timeout.map_or(deadline, |time| deadline.min(Instant::now() + time));
     let response = timeout_at(answer_by, sender.send_request(request)).await;
-    let response = response.map_err(|_| Error::ConnectionReadTimeout)?.map_err(|error| of_hyper(&error))?;
+    let response = response.map_err(|_| Error::ConnectionReadTimeout)?.map_err(|error| {
+        // The connection's time is over at the same moment, and then it is the connection that fails.
+        if Instant::now() >= answer_by { Error::ConnectionReadTimeout } else { of_hyper(&error) }
+    })?;
     if let Some(announced) = response.body().size_hint().exact()
         && announced > body_bytes
     {
