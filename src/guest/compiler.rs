@@ -187,12 +187,12 @@ fn pool(threads: usize) -> Result<rayon::ThreadPool, Failure> {
 }
 
 /// Memory the compiler takes for each byte of a program's functions; and as much again for the first of them, until each
-/// of its threads has what it needs for one. It was 110 MB for a megabyte and a half of functions, and 890 for nineteen.
+/// of its threads has what it needs for one. It was 120 MB for 1.5 MB of functions, and 1070 for 19.
 /// To refuse what would just have fitted costs an input, and to begin what does not fit the whole agent, at each start.
 #[cfg(feature = "compiler")]
-const MEMORY_BYTES_PER_CODE_BYTE: u64 = 45;
+const MEMORY_BYTES_PER_CODE_BYTE: u64 = 54;
 #[cfg(feature = "compiler")]
-const MEMORY_BYTES_AT_FIRST: u64 = 50_000_000;
+const MEMORY_BYTES_AT_FIRST: u64 = 38_000_000;
 /// What it takes for each function, whatever is in it, where that is more; and as much again for each that can be
 /// called from elsewhere or by its number in a table. It was 5600 and 5300.
 #[cfg(feature = "compiler")]

@@ -164,7 +164,7 @@ rows! {
     a_program_that_takes_more_memory_to_compile_than_there_is => {
         Fault::program("guest.wasm", of_functions(40))
             .host_limit("-v 1500000")
-            .says_of(1, "Can't run wasi_path", "to compile it takes at least 1850 MB of memory, more than this process can get")
+            .says_of(1, "Can't run wasi_path", "to compile it takes at least 2198 MB of memory, more than this process can get")
             .never_says("Compiling")
             .says("compile it with `exec-wasi compile` where there is more, and set option precompiled")
     };
