@@ -148,6 +148,10 @@ const HTTP: &str = r#"
     (export "handle" (func (param "request" (own $request)) (param "options" (option (own $options)))
       (result (result (own $response) (error $error-code)))))))"#;
 
+const NEW_FIELDS: Import = Import("fields", "(result i32)", "lower (func $types \"[constructor]fields\")");
+const NEW_REQUEST: Import =
+    Import("request", "(param i32) (result i32)", "lower (func $types \"[constructor]outgoing-request\")");
+
 /// Of WASI 0.3: begins to write 3000 bytes to a stream, and returns.
 const LEAVES_3000_BYTES: &str = r#"
 (component
@@ -216,8 +220,8 @@ rows! {
     requests_begun_and_given_up => two_seconds_of(&component(
         HTTP,
         &[
-            Import("fields", "(result i32)", "lower (func $types \"[constructor]fields\")"),
-            Import("request", "(param i32) (result i32)", "lower (func $types \"[constructor]outgoing-request\")"),
+            NEW_FIELDS,
+            NEW_REQUEST,
             Import(
                 "authority",
                 "(param i32 i32 i32 i32) (result i32)",
@@ -248,8 +252,8 @@ rows! {
     methods_as_long_as_the_memory => two_seconds_of(&component(
         HTTP,
         &[
-            Import("fields", "(result i32)", "lower (func $types \"[constructor]fields\")"),
-            Import("request", "(param i32) (result i32)", "lower (func $types \"[constructor]outgoing-request\")"),
+            NEW_FIELDS,
+            NEW_REQUEST,
             Import(
                 "method",
                 "(param i32 i32 i32 i32) (result i32)",
