@@ -219,7 +219,8 @@ fn what_one_route_refuses_the_others_do_not_get_again_and_again() {
         return;
     }
     let scene = Scene::new();
-    scene.file("guest.wat", Guest::new().numbered_lines(&"x".repeat(200), 8_000).wat());
+    // One route has no room for any of these blocks, whenever they come.
+    scene.file("guest.wat", Guest::new().numbered_blocks(&"x".repeat(200), 8_000, 100).wat());
     let config = "
 service: {flush: 1, storage.path: '{folder}/storage'}
 plugins: ['{library}']
@@ -240,7 +241,7 @@ pipeline:
             to: {outputs: [two]}
   outputs:
     - {name: file, alias: one, path: '{folder}', file: one, format: plain}
-    - {name: http, alias: two, host: 127.0.0.1, port: 1, retry_limit: no_limits, storage.total_limit_size: 300k}
+    - {name: http, alias: two, host: 127.0.0.1, port: 1, retry_limit: no_limits, storage.total_limit_size: 1k}
 ";
     let mut host = start_with(scene, "fluent-bit.yaml", config);
     host.wait_for_log("records were lost on some routes");
