@@ -1,5 +1,6 @@
 //! Something that is told, but not each time it happens.
 
+use std::ops::AddAssign;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -24,22 +25,22 @@ impl Rarely {
 
 /// A count that is told rarely, and then whole: what grows it may do so all the time.
 #[derive(Debug, Default)]
-pub struct Tally {
-    untold: u64,
+pub struct Tally<T = u64> {
+    untold: T,
     told: Rarely,
 }
 
-impl Tally {
+impl<T: AddAssign + Default + PartialEq> Tally<T> {
     /// Adds to it. What is to be told now, if it is.
-    pub fn add(&mut self, count: u64) -> Option<u64> {
+    pub fn add(&mut self, count: T) -> Option<T> {
         self.untold += count;
-        (self.untold > 0 && self.told.now()).then(|| std::mem::take(&mut self.untold))
+        (self.untold != T::default() && self.told.now()).then(|| std::mem::take(&mut self.untold))
     }
 
     /// What hasn't been told yet, if there is any.
-    pub fn rest(&mut self) -> Option<u64> {
+    pub fn rest(&mut self) -> Option<T> {
         let rest = std::mem::take(&mut self.untold);
-        (rest > 0).then_some(rest)
+        (rest != T::default()).then_some(rest)
     }
 }
 

@@ -13,7 +13,7 @@ use std::time::Instant;
 use wasmtime::{ExternType, Module};
 
 use super::cache::{Cache, Found, InputCache};
-use super::compiler;
+use super::compiler::{self, Source};
 use super::component;
 use super::engine::{GuestEngine, VERSION};
 use super::native::{self, Code, Image, Trust};
@@ -27,8 +27,6 @@ use crate::pipe::Pipe;
 
 /// See [`is_large`].
 const LARGE_BYTES: usize = 1_000_000;
-/// A program for whose compilation it takes this much is compiled as a large one, too: it takes a second or two.
-const LARGE_MEMORY_BYTES: u64 = 100_000_000;
 
 /// Why there is no program; a clause about the file.
 #[derive(Clone, Debug)]
@@ -115,18 +113,17 @@ impl Load {
         }
         let content = self.content()?;
         recognise(&content).map_err(Failure::NoProgram)?;
-        let memory_bytes = compiler::memory_bytes_for(&content);
-        // A small file may have a hundred thousand functions.
-        let is_large = self.is_large() || memory_bytes >= LARGE_MEMORY_BYTES;
+        let source = Source::new(content)?;
+        let is_large = self.is_large() || source.is_large();
         if is_large && !self.is_large() {
             turn = turn.of_large();
         }
-        compiler::check_memory_for(&content, memory_bytes)?;
-        if is_large && cfg!(feature = "compiler") {
-            self.tell(Event::Compiling { program: self.name(), size_bytes: content.len() });
+        source.check_memory()?;
+        if is_large {
+            self.tell(Event::Compiling { program: self.name(), size_bytes: self.scan.size_bytes });
         }
-        let image = compiler::compile(&self.engine.engine, &content)?;
-        drop((content, turn));
+        let image = source.compile(&self.engine.engine)?;
+        turn.end();
         if is_large {
             self.tell(Event::Compiled { program: self.name(), took: begun.elapsed() });
         }
@@ -283,7 +280,9 @@ mod tests {
     fn what_can_not_run_is_refused_with_the_reason() {
         let engine = GuestEngine::berth(Traits::default()).unwrap();
         let built = |content: &[u8]| {
-            let image = compiler::compile(&engine.engine, content).map_err(|failure| failure.to_string())?;
+            let source = Source::new(content.to_vec());
+            let image = source.and_then(|source| source.compile(&engine.engine));
+            let image = image.map_err(|failure| failure.to_string())?;
             ready(&engine, &image.load(&engine.engine).unwrap())
         };
         let start = "(func (export \"_start\"))";

@@ -4,18 +4,15 @@
 //! and turns what it prints into records in the pipe; and [`precompile`], which makes files for it.
 
 mod cache;
+#[cfg_attr(not(feature = "compiler"), path = "no_compiler.rs")]
 mod compiler;
 mod component;
 mod engine;
-#[cfg(feature = "compiler")]
-mod free_memory;
 mod listings;
 mod load;
 mod nap;
 #[allow(unsafe_code, reason = "native code is loaded, and only here")]
 mod native;
-#[cfg(feature = "compiler")]
-mod nesting;
 mod network;
 pub mod precompile;
 mod program;
@@ -24,8 +21,6 @@ mod scan;
 #[allow(unsafe_code, reason = "no library of ours has the call")]
 mod signals;
 mod state_dir;
-#[cfg(feature = "compiler")]
-mod tangle;
 mod ticker;
 mod turns;
 mod waiting_room;

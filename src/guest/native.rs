@@ -10,6 +10,8 @@
 use std::fs::File;
 use std::os::fd::AsRawFd;
 
+#[cfg(feature = "compiler")]
+use wasmparser::Parser;
 use wasmtime::component::Component;
 use wasmtime::{Engine, Error, Module, Precompiled};
 
@@ -53,17 +55,17 @@ fn known(form: Option<Precompiled>) -> wasmtime::Result<Precompiled> {
 pub struct Image(Vec<u8>);
 
 impl Image {
-    /// Compiles a module or component, binary or text. The threads of the pool it is called on do the
+    /// Compiles a module or component, in binary form. The threads of the pool it is called on do the
     /// work, if the engine compiles in parallel.
     ///
     /// # Errors
     /// When the program isn't valid.
     #[cfg(feature = "compiler")]
-    pub fn compiled(engine: &Engine, content: &[u8]) -> wasmtime::Result<Self> {
-        if is_component(content) {
-            engine.precompile_component(content).map(Self)
+    pub fn compiled(engine: &Engine, binary: &[u8]) -> wasmtime::Result<Self> {
+        if Parser::is_component(binary) {
+            engine.precompile_component(binary).map(Self)
         } else {
-            engine.precompile_module(content).map(Self)
+            engine.precompile_module(binary).map(Self)
         }
     }
 
@@ -127,29 +129,4 @@ pub fn map(engine: &Engine, entry: &Entry) -> wasmtime::Result<Code> {
 /// As for [`Image::load`], and when the file can't be read.
 pub fn copy(engine: &Engine, entry: &Entry) -> wasmtime::Result<Code> {
     Image(entry.read()?).load(engine)
-}
-
-/// Whether WebAssembly is a component, binary or text.
-#[cfg(feature = "compiler")]
-fn is_component(content: &[u8]) -> bool {
-    match content {
-        [0, b'a', b's', b'm', _, _, layer, ..] => *layer == 1,
-        text => text.trim_ascii_start().starts_with(b"(component"),
-    }
-}
-
-#[cfg(test)]
-#[cfg(feature = "compiler")]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn modules_and_components_are_told_apart() {
-        for module in [&b"\0asm\x01\0\0\0"[..], b"(module)", b"\n ;; text\n(module)", b""] {
-            assert!(!is_component(module));
-        }
-        for component in [&b"\0asm\x0d\0\x01\0"[..], b"\n(component)"] {
-            assert!(is_component(component));
-        }
-    }
 }

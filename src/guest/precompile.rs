@@ -6,7 +6,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::compiler;
+use super::compiler::Source;
 use super::component::is_concurrent;
 use super::engine::{GuestEngine, Traits};
 use super::load::{ready, recognise};
@@ -34,7 +34,8 @@ fn code_of(input: &Path, counts_fuel: bool) -> Result<Vec<u8>, String> {
     let concurrent = is_concurrent(&content);
     let traits = Traits { counts_fuel, concurrent, ..Traits::default() };
     let engine = GuestEngine::berth(traits).map_err(|error| causes(&error))?;
-    let image = compiler::compile(&engine.engine, &content).map_err(|failure| failure.to_string())?;
+    let image = Source::new(content).and_then(|source| source.compile(&engine.engine));
+    let image = image.map_err(|failure| failure.to_string())?;
     // What would be refused when it is to run is better refused now.
     let code = image.load(&engine.engine).map_err(|error| causes(&error))?;
     ready(&engine, &code)?;

@@ -111,7 +111,7 @@ impl Writable {
 /// A directory that some guest may write to and that an opened folder lies in, or is, if there is one. `path` is how it
 /// was opened, which may mean another by now.
 pub fn around(folder: &impl AsRawFd, path: &Path) -> Option<PathBuf> {
-    let granted = granted(None);
+    let granted = granted();
     if granted.is_empty() {
         return None;
     }
@@ -120,17 +120,16 @@ pub fn around(folder: &impl AsRawFd, path: &Path) -> Option<PathBuf> {
         // Nobody can say where it is.
         return Some(path.to_owned());
     };
-    let (_, as_granted) = granted.into_iter().find(|(directory, _)| place.starts_with(directory))?;
-    Some(as_granted)
+    granted.into_iter().find(|grant| place.starts_with(&grant.place)).map(|grant| grant.as_granted)
 }
 
 /// A directory that some guest may write to and that decides what `path` is: one in which `path`, or a link on the way
 /// to it, is looked up.
 pub fn decides(path: &Path) -> Option<PathBuf> {
-    decides_among(&granted(None), path)
+    decides_among(&granted(), path)
 }
 
-fn decides_among(granted: &[(PathBuf, PathBuf)], path: &Path) -> Option<PathBuf> {
+fn decides_among(granted: &[Grant], path: &Path) -> Option<PathBuf> {
     if granted.is_empty() {
         return None;
     }
@@ -142,8 +141,8 @@ fn decides_among(granted: &[(PathBuf, PathBuf)], path: &Path) -> Option<PathBuf>
             at.pop();
             continue;
         }
-        if let Some((_, as_granted)) = granted.iter().find(|(directory, _)| at.starts_with(directory)) {
-            return Some(as_granted.clone());
+        if let Some(around) = granted.iter().find(|grant| at.starts_with(&grant.place)) {
+            return Some(around.as_granted.clone());
         }
         at.push(part);
         if let Ok(target) = at.read_link() {
@@ -176,15 +175,29 @@ fn parts(path: &Path) -> VecDeque<OsString> {
     path.components().filter_map(named).collect()
 }
 
-/// What all guests of the process may write to, or all but one: where it is, and as an option says it.
-fn granted(but: Option<&Writable>) -> Vec<(PathBuf, PathBuf)> {
-    let granted: Vec<_> = {
+/// A directory that a guest may write to.
+struct Grant {
+    /// Without links.
+    place: PathBuf,
+    /// As an option says it.
+    as_granted: PathBuf,
+    by: Writable,
+}
+
+/// What the guests of this process may write to.
+fn granted() -> Vec<Grant> {
+    let declared: Vec<_> = {
         let granted = GRANTED.lock().unwrap_or_else(PoisonError::into_inner);
-        granted.iter().filter_map(Weak::upgrade).collect()
+        granted.iter().filter_map(Weak::upgrade).map(Writable).collect()
     };
-    let is_meant = |directories: &&Arc<_>| but.is_none_or(|but| !Arc::ptr_eq(&but.0, directories));
-    let directories = granted.iter().filter(is_meant).flat_map(|directories| directories.iter());
-    directories.filter_map(|known| Some((known.known_place()?, known.as_granted.clone()))).collect()
+    let grants = |by: Writable| {
+        let directories = Arc::clone(&by.0);
+        let grant = |known: &Directory| {
+            Some(Grant { place: known.known_place()?, as_granted: known.as_granted.clone(), by: by.clone() })
+        };
+        directories.iter().filter_map(grant).collect::<Vec<_>>()
+    };
+    declared.into_iter().flat_map(grants).collect()
 }
 
 /// Whether what the options grant and read is for the operator alone to decide. `own` is what this input lets its guest
@@ -193,21 +206,11 @@ fn granted(but: Option<&Writable>) -> Vec<(PathBuf, PathBuf)> {
 /// # Errors
 /// What lies in a directory that a guest may write to.
 pub fn check_grants(config: &Config, own: &Writable) -> Result<(), String> {
-    // A guest that exchanges its own program has what it had before.
-    if let Some(around) = decides_among(&granted(Some(own)), &config.program) {
-        return Err(format!(
-            "wasi_path \"{}\" lies in \"{}\", which another input's guest may write to: it could put a program of its own there, which would have what this one is granted; move one of them",
-            config.program.display(),
-            around.display()
-        ));
-    }
+    let mut granted = granted();
     let preopens = config.preopens.iter().map(|preopen| ("accessible_paths", &preopen.host));
     let state_dir = config.state_dir.iter().map(|path| ("state_dir", path));
     let env_file = config.env_file.iter().map(|path| ("env_file", path));
-    let mut paths = preopens.chain(state_dir).chain(env_file).peekable();
-    // Each run asks; not that of a guest that is granted nothing.
-    let granted = if paths.peek().is_some() { granted(None) } else { Vec::new() };
-    for (option, path) in paths {
+    for (option, path) in preopens.chain(state_dir).chain(env_file) {
         if let Some(around) = decides_among(&granted, path) {
             return Err(format!(
                 "{option} \"{}\" lies in \"{}\", which a guest may write to: it could put a link in its place that leads anywhere; grant one of the two only, or move one",
@@ -215,6 +218,15 @@ pub fn check_grants(config: &Config, own: &Writable) -> Result<(), String> {
                 around.display()
             ));
         }
+    }
+    // A guest that exchanges its own program has what it had before.
+    granted.retain(|grant| !Arc::ptr_eq(&grant.by.0, &own.0));
+    if let Some(around) = decides_among(&granted, &config.program) {
+        return Err(format!(
+            "wasi_path \"{}\" lies in \"{}\", which another input's guest may write to: it could put a program of its own there, which would have what this one is granted; move one of them",
+            config.program.display(),
+            around.display()
+        ));
     }
     Ok(())
 }

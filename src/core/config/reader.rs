@@ -10,7 +10,14 @@ use super::{
 use crate::schedule::Rhythm;
 
 /// The host's properties, read as the options they are.
-pub struct Reader(Vec<(&'static OptionSpec, Vec<String>, bool)>);
+pub struct Reader(Vec<Texts>);
+
+/// What one option was given.
+struct Texts {
+    spec: &'static OptionSpec,
+    values: Vec<String>,
+    may_be_more: bool,
+}
 
 impl Reader {
     /// Takes all values there are.
@@ -20,24 +27,23 @@ impl Reader {
         let read = |spec: &'static OptionSpec| {
             let Given { values, may_be_more } = properties.values(spec.name);
             let values = values.into_iter().map(|value| text(spec.name, value));
-            Ok((spec, values.collect::<Result<_, _>>()?, may_be_more))
+            Ok(Texts { spec, values: values.collect::<Result<_, _>>()?, may_be_more })
         };
         OPTIONS.iter().map(read).collect::<Result<_, _>>().map(Self)
     }
 
-    fn given(&self, name: &'static str) -> (&'static OptionSpec, &[String]) {
-        let given = self.0.iter().find(|(spec, ..)| spec.name == name);
-        given.map(|(spec, values, _)| (*spec, values.as_slice())).expect("it is in the table of options")
+    fn given(&self, name: &'static str) -> &Texts {
+        self.0.iter().find(|given| given.spec.name == name).expect("it is in the table of options")
     }
 
     /// Whether there may be values that can't be read.
     pub fn may_have_more(&self, name: &'static str) -> bool {
-        self.0.iter().any(|(spec, _, may_be_more)| spec.name == name && *may_be_more)
+        self.given(name).may_be_more
     }
 
     /// The value given, or the default of the option table.
     pub fn text(&self, name: &'static str) -> Option<String> {
-        let (spec, values) = self.given(name);
+        let Texts { spec, values, .. } = self.given(name);
         let value = values.first().filter(|value| !value.is_empty());
         value.cloned().or_else(|| spec.default.map(str::to_owned))
     }
@@ -165,9 +171,8 @@ impl Reader {
     }
 
     pub fn env(&self) -> Result<Vec<(String, String)>, ConfigError> {
-        let (_, values) = self.given("env");
-        values
-            .iter()
+        let given = self.given("env").values.iter();
+        given
             .map(|value| match value.split_once('=') {
                 Some((key, text)) if !key.is_empty() => Ok((key.to_owned(), text.to_owned())),
                 _ => {

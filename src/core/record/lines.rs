@@ -8,6 +8,8 @@
 //! No line is ever held beyond the limit: what to do with a longer one is decided while it is still
 //! growing, so a guest that never prints a newline can't make the host's memory grow.
 
+use std::ops::AddAssign;
+
 use memchr::memchr;
 
 /// What becomes of a line longer than the limit (option `long_lines`).
@@ -28,6 +30,13 @@ pub struct LongLineCounts {
     pub lines: u64,
     /// Bytes of them that were thrown away (none with [`LongLines::Split`]).
     pub lost_bytes: u64,
+}
+
+impl AddAssign for LongLineCounts {
+    fn add_assign(&mut self, more: Self) {
+        self.lines += more.lines;
+        self.lost_bytes += more.lost_bytes;
+    }
 }
 
 /// The framer of one stream.

@@ -23,7 +23,7 @@ use crate::config::{Config, StderrTo};
 use crate::counters::Counters;
 use crate::event::Event;
 use crate::pipe::{Pipe, RecordEnd};
-use crate::rarely::Rarely;
+use crate::rarely::Tally;
 use crate::record::encode::{Encoder, WireFormat};
 use crate::record::lines::{Lines, LongLineCounts, LongLines};
 
@@ -97,10 +97,8 @@ struct Records {
     parsed_later: bool,
     /// Where they end must be noted, but a parser doesn't read them.
     ends_noted: bool,
-    /// What happened to long lines and hasn't been reported.
-    unreported: LongLineCounts,
-    /// When long lines were last reported.
-    reported: Rarely,
+    /// What happened to long lines.
+    long: Tally<LongLineCounts>,
     counters: Arc<Counters>,
 }
 
@@ -121,8 +119,7 @@ impl Streams {
                 encoder: Encoder::new(wire, config.format, &config.message_key, named.then_some(name)),
                 parsed_later,
                 ends_noted: config.parser.is_some(),
-                unreported: LongLineCounts::default(),
-                reported: Rarely::default(),
+                long: Tally::default(),
                 counters: Arc::clone(counters),
             })
         };
@@ -183,8 +180,10 @@ impl Streams {
     /// There will be no further run: what hasn't been said yet is said now.
     pub fn end(&self) {
         for stream in [&self.stdout, &self.stderr] {
-            if let Sink::Records(records) = &mut *stream.lock() {
-                records.report(&stream.pipe);
+            if let Sink::Records(records) = &mut *stream.lock()
+                && let Some(counts) = records.long.rest()
+            {
+                records.report(&stream.pipe, counts);
             }
         }
     }
@@ -381,20 +380,15 @@ impl Records {
         if counts != LongLineCounts::default() {
             self.counters.long_lines.add(counts.lines);
             self.counters.long_line_lost_bytes.add(counts.lost_bytes);
-            self.unreported.lines += counts.lines;
-            self.unreported.lost_bytes += counts.lost_bytes;
-            if self.reported.now() {
-                self.report(pipe);
+            if let Some(counts) = self.long.add(counts) {
+                self.report(pipe, counts);
             }
         }
     }
 
-    /// Says what became of lines that were too long since the last report.
-    fn report(&mut self, pipe: &Pipe) {
-        let counts = std::mem::take(&mut self.unreported);
-        if counts != LongLineCounts::default() {
-            pipe.post(Event::LongLines { stream: self.name, limit_bytes: self.limit_bytes, counts });
-        }
+    /// Says what became of lines that were too long.
+    fn report(&self, pipe: &Pipe, counts: LongLineCounts) {
+        pipe.post(Event::LongLines { stream: self.name, limit_bytes: self.limit_bytes, counts });
     }
 }
 
