@@ -238,7 +238,7 @@ mod start {
             let job = Job {
                 name: "bench".into(),
                 writable: Writable::declare(&config),
-                config,
+                config: Arc::new(config),
                 wire: WireFormat::Metadata,
                 pipe: Arc::clone(&pipe),
                 counters: Arc::new(Counters::default()),

@@ -14,9 +14,8 @@
 //! ```
 //!
 //! # Modules
-//! [`config`], [`schedule`], [`record`], [`pipe`], [`event`], [`journal`],
-//! [`counters`], [`rarely`] know neither the host nor
-//! wasmtime. [`guest`] knows wasmtime and no Fluent Bit, and so does `run`, which is what it does to run a
+//! [`config`], [`schedule`], [`record`], [`pipe`], [`event`], [`journal`], [`counters`], [`rarely`], [`panics`] know
+//! neither the host nor wasmtime. [`guest`] knows wasmtime and no Fluent Bit, and so does `run`, which is what it does to run a
 //! program. [`host`] knows Fluent Bit and no wasmtime. [`plugin`] is where they meet.
 //!
 //! Those before [`guest`], and `run`, are the package `exec-wasi-core`: what every line and every run passes.
@@ -25,8 +24,8 @@
 //! The host's callbacks run on the host's thread for the input, and only there is the host called. Each
 //! input has one thread of its own, for its guest, or waits for a start that is far away on one that all such
 //! inputs share (`guest::waiting_room`); of guests that only compute, no more go at a time than
-//! there are processors (`guest::turns`). While a guest computes, one more thread per process
-//! advances the epoch; while a program is compiled, some more do that. None is left after
+//! there are processors (`guest::turns`). While a guest computes, one more thread per engine
+//! (`guest::engine`) advances the epoch; while a program is compiled, some more do that. None is left after
 //! `cb_exit` but those that the system or the compiler holds up: they end by themselves, later.
 //!
 //! # Unsafe code
@@ -42,7 +41,9 @@ pub mod guest;
 pub mod host;
 #[allow(unsafe_code, reason = "its exports are the host's callbacks")]
 pub mod plugin;
-pub use exec_wasi_core::{config, counters, doorbell, event, journal, pipe, rarely, record, schedule};
+pub use exec_wasi_core::{
+    config, counters, doorbell, event, journal, panics, pipe, rarely, record, schedule,
+};
 
 /// See [`host::alloc`].
 #[global_allocator]

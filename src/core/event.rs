@@ -141,7 +141,9 @@ pub enum Event {
     EventsLeftOut {
         events: u64,
     },
-    RunnerPanicked,
+    RunnerPanicked {
+        what: String,
+    },
     Note {
         text: String,
     },
@@ -158,7 +160,7 @@ impl Event {
             Self::TakenInPart { .. }
             | Self::LostAtStop { .. }
             | Self::HostDidNotStop
-            | Self::RunnerPanicked => Level::Error,
+            | Self::RunnerPanicked { .. } => Level::Error,
             Self::LongLines { counts, .. } if counts.lost_bytes > 0 => Level::Error,
             Self::LongLines { .. }
             | Self::GuestStderrLeftOut { .. }
@@ -302,7 +304,10 @@ impl fmt::Display for Event {
             Self::EventsLeftOut { events } => {
                 write!(f, "Left out {events} log lines of this input: too many at once.")
             }
-            Self::RunnerPanicked => f.write_str("The guest's thread panicked; this input is dead."),
+            Self::RunnerPanicked { what } => write!(
+                f,
+                "A defect of this plugin has ended the guest's thread, and this input delivers no more until the host starts again; please report it: {what}."
+            ),
             Self::Note { text } => write!(f, "{}.", Capital(text)),
         }
     }

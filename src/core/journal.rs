@@ -23,6 +23,8 @@ pub struct Journal {
     stderr: Allowance,
     details: Allowance,
     others: Allowance,
+    /// That lines of standard error were left out, said at the end of a run.
+    notices: Allowance,
 }
 
 impl Default for Journal {
@@ -32,6 +34,7 @@ impl Default for Journal {
             stderr: Allowance::new(STDERR_PER_SECOND),
             details: Allowance::new(OTHERS_PER_SECOND),
             others: Allowance::new(OTHERS_PER_SECOND),
+            notices: Allowance::new(1),
         }
     }
 }
@@ -60,12 +63,15 @@ impl Journal {
         true
     }
 
-    /// Says now how many lines of standard error were left out, if any were. `true` if it was added.
+    /// Says how many lines of standard error were left out, if any were and that wasn't just said. `true` if it was
+    /// added.
     pub fn add_stderr_left_out(&mut self, now: Instant) -> bool {
+        let room = self.waiting.len() < MAX_WAITING;
         let denied = self.stderr.denied;
-        let added = denied > 0 && self.add(left_out(true, denied), now);
+        let added = denied > 0 && self.notices.allow(now, room);
         if added {
             self.stderr.denied = 0;
+            self.waiting.push_back(left_out(true, denied));
         }
         added
     }
@@ -157,6 +163,25 @@ mod tests {
         assert!(journal.add_stderr_left_out(now));
         assert!(!journal.add_stderr_left_out(now));
         assert_eq!(journal.take()[20..], [note(0), Event::GuestStderrLeftOut { lines: 980 }]);
+    }
+
+    #[test]
+    fn what_is_left_out_in_run_after_run_hides_nothing_either() {
+        let mut journal = Journal::default();
+        let now = Instant::now();
+        let mut told = 0;
+        for _ in 0..1000 {
+            journal.add(line(0), now);
+            told += u32::from(journal.add_stderr_left_out(now));
+        }
+        assert_eq!(told, 1);
+        assert!(journal.add(note(0), now));
+        assert!(journal.add_stderr_left_out(now + Duration::from_secs(1)));
+        let left_out = |event| match event {
+            Event::GuestStderrLeftOut { lines } => lines,
+            _ => 0,
+        };
+        assert_eq!(journal.take_last().into_iter().map(left_out).sum::<u64>(), 980);
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub mod counters;
 pub mod doorbell;
 pub mod event;
 pub mod journal;
+pub mod panics;
 pub mod pipe;
 pub mod rarely;
 pub mod record;

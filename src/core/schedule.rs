@@ -64,6 +64,7 @@ impl Schedule {
 
     /// The run that was due is over, or couldn't begin. Returns how many starts were skipped because it
     /// was still going.
+    #[must_use]
     pub fn run_ended(&mut self, turnout: Turnout, now: Instant) -> u64 {
         self.failures = if turnout == Turnout::Ran { 0 } else { self.failures.saturating_add(1) };
         let (Some(due), Rhythm::Every(interval)) = (self.next, self.rhythm) else {

@@ -26,6 +26,7 @@ use super::sandbox::State;
 use super::scan::{Scan, SharedScan, Stamp, look};
 use crate::config::Config;
 use crate::event::Event;
+use crate::panics;
 use crate::pipe::Pipe;
 
 /// Longer than most programs take to load, so an operator may wonder.
@@ -162,7 +163,9 @@ impl ProgramFile {
                     });
                 }
                 let done = loaded.wait_for(Option::is_some).await.map(|loaded| loaded.clone());
-                done.ok().flatten().unwrap_or_else(|| Err(Failure::NoProgram("the compiler panicked".into())))
+                done.ok()
+                    .flatten()
+                    .unwrap_or_else(|| Err(Failure::Passing("nobody loads it any more".into())))
             }
             Err(error) => Err(Failure::Passing(format!("no thread to load it: {error}"))),
         };
@@ -219,7 +222,13 @@ impl ProgramFile {
 fn load_on_a_thread(load: Load, slot: Arc<Slot>, done: watch::Sender<Option<Loaded>>) -> io::Result<()> {
     let thread = std::thread::Builder::new().name("exec_wasi-load".into());
     let thread = thread.spawn(move || {
-        let loaded = load.program(|| slot.is_wanted(&done)).map(Arc::new);
+        let loaded = panics::caught(|| load.program(|| slot.is_wanted(&done)).map(Arc::new));
+        // It would do so each time.
+        let loaded = loaded.unwrap_or_else(|what| {
+            Err(Failure::NoProgram(format!(
+                "a defect of this plugin; please report it: the compiler panicked: {what}"
+            )))
+        });
         if let Err(Failure::Passing(_)) = loaded {
             slot.clear(&done);
         }

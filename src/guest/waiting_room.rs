@@ -16,12 +16,18 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
+
+use super::signals;
+use crate::host::alloc::release_freed_memory;
+use crate::rarely::Rarely;
 
 /// Whoever has seen no place given back for so long goes beside those who are out.
 const PATIENCE: Duration = Duration::from_millis(100);
 /// And so does whoever has waited for so long.
 const LONGEST_QUEUE: Duration = Duration::from_secs(1);
+/// How soon after the last of them has come in what all have left behind is tidied up.
+const TIDY_AFTER: Duration = Duration::from_secs(1);
 
 /// The thread, for as long as somebody has it. Whoever drops it last waits for its end, so those who wait
 /// in it only have its handle.
@@ -40,6 +46,15 @@ pub struct Seat {
     doors: Arc<Semaphore>,
     /// How often one has become free.
     given_back: Arc<AtomicU64>,
+    tidiness: Arc<Tidiness>,
+}
+
+/// When memory that is free was last given back to the system.
+#[derive(Debug, Default)]
+struct Tidiness {
+    /// How many have come in for long.
+    comers: AtomicU64,
+    done: Rarely,
 }
 
 /// A guest has left the room for a thread; to be kept until that is no longer needed.
@@ -74,11 +89,12 @@ impl WaitingRoom {
         let (close, closed) = oneshot::channel::<()>();
         let handle = runtime.handle().clone();
         let thread = std::thread::Builder::new().name("exec_wasi-wait".into()).spawn(move || {
+            signals::leave_to_host();
             // Nothing is ever sent: that the sender is gone is the signal.
             let _ = runtime.block_on(closed);
         })?;
         let doors = Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)));
-        let seat = Seat { handle, doors, given_back: Arc::default() };
+        let seat = Seat { handle, doors, given_back: Arc::default(), tidiness: Arc::default() };
         Ok(Self { seat, close: Some(close), thread: Some(thread) })
     }
 
@@ -92,6 +108,18 @@ impl Seat {
     /// Has `wait` polled by the room's thread.
     pub fn spawn(&self, wait: impl Future<Output = ()> + Send + 'static) {
         self.handle.spawn(wait);
+    }
+
+    /// For one who has come in for long: gives back to the system what runs have needed, once for all who come in
+    /// one after the other. It stops whoever allocates meanwhile, the host too.
+    pub async fn tidy_up(&self) {
+        let comer = self.tidiness.comers.fetch_add(1, Ordering::Relaxed) + 1;
+        sleep(TIDY_AFTER).await;
+        let is_last = self.tidiness.comers.load(Ordering::Relaxed) == comer;
+        // Some always come, where there are very many.
+        if self.tidiness.done.now() || is_last {
+            release_freed_memory();
+        }
     }
 
     /// Waits, for a moment at most, until few others are outside.
@@ -157,7 +185,7 @@ impl Drop for WaitingRoom {
     fn drop(&mut self) {
         self.close = None;
         if let Some(thread) = self.thread.take() {
-            // A panic in it was one of somebody who waited, and told by them.
+            // The executor catches what panics in it.
             let _ = thread.join();
         }
     }

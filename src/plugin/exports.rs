@@ -3,10 +3,9 @@
 //!
 //! Every callback is a shim of one shape: panic guard, safe function, host status. No panic leaves it.
 
-use std::any::Any;
-use std::cell::{Cell, UnsafeCell};
+use std::cell::UnsafeCell;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::catch_unwind;
 use std::path::Path;
 use std::ptr;
 use std::sync::OnceLock;
@@ -19,13 +18,14 @@ use crate::host::api::{Functions, Input};
 use crate::host::layout::{self, Detection, Generation, HostLayout};
 use crate::host::symbols::{Symbols, image_of};
 use crate::host::takeover::{self, Takeover};
+use crate::panics;
 
 /// What the constructor learned; read by every callback.
 struct Plugin {
     /// The name we are registered under.
     name: &'static str,
     functions: Functions,
-    /// `None`: a host we can't serve, and the reason.
+    /// Or why we can't serve this host.
     layout: Result<HostLayout, String>,
 }
 
@@ -71,10 +71,6 @@ fn c_string(text: &str) -> *const c_char {
 
 // ---- callbacks ----
 
-thread_local! {
-    static PANIC_PLACE: Cell<Option<String>> = const { Cell::new(None) };
-}
-
 /// Runs `body`; a panic is logged and answered with `otherwise`.
 fn guard<T>(callback: &str, otherwise: T, body: impl FnOnce() -> T) -> T {
     #[cfg(debug_assertions)]
@@ -84,38 +80,18 @@ fn guard<T>(callback: &str, otherwise: T, body: impl FnOnce() -> T) -> T {
     };
     // What a panic may leave half-done is only our own instance, which stops being used with it or keeps
     // its invariants by itself: its locks recover, its counters only grow.
-    match catch_unwind(AssertUnwindSafe(body)) {
-        Ok(value) => value,
-        Err(panic) => {
-            let place = PANIC_PLACE.take().unwrap_or_default();
-            let line = format!("[exec_wasi] {callback} panicked{place}: {}.", panic_text(&*panic));
-            if let Some(plugin) = PLUGIN.get() {
-                plugin.functions.log(Level::Error, &line);
-            }
-            // A payload whose own drop panics must not unwind into the host.
-            std::mem::forget(panic);
-            otherwise
+    panics::caught(body).unwrap_or_else(|what| {
+        if let Some(plugin) = PLUGIN.get() {
+            plugin.functions.log(Level::Error, &format!("[exec_wasi] {callback} panicked: {what}."));
         }
-    }
+        otherwise
+    })
 }
 
 /// For the tests: panics in the callback that `EXEC_WASI_PANIC_IN` names. Not in a release build.
 #[cfg(debug_assertions)]
 fn panic_on_purpose(callback: &str) {
     assert!(std::env::var_os("EXEC_WASI_PANIC_IN").is_none_or(|name| name != callback), "on purpose");
-}
-
-fn panic_text(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("unknown reason")
-}
-
-/// Panics of this library are reported where they are caught, with their place, not on standard error.
-fn keep_panic_places() {
-    std::panic::set_hook(Box::new(|info| {
-        let place = info.location().map(|at| format!(" at {}:{}", at.file(), at.line()));
-        PANIC_PLACE.set(place);
-    }));
 }
 
 /// The host's context pointer for an instance; taken back by [`from_host`] once, in `cb_exit`.
@@ -357,7 +333,7 @@ fn register(symbols: &Symbols) {
     if detection == Detection::NotAHost {
         return;
     }
-    keep_panic_places();
+    panics::keep_places();
     // SAFETY: the program exports Fluent Bit's functions and built-in plugins.
     let functions = match unsafe { Functions::look_up(symbols) } {
         Ok(functions) => functions,

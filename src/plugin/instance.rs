@@ -92,7 +92,7 @@ impl Instance {
             counters: Arc::clone(&counters),
         });
         let writable = Writable::declare(&config);
-        let job = Job { name: input.name(), config, writable, wire, pipe, counters };
+        let job = Job { name: input.name(), config: Arc::new(config), writable, wire, pipe, counters };
         Ok(Box::new(Self { delivery, guest: Mutex::new(Guest::Ready(Box::new(job), 0)) }))
     }
 

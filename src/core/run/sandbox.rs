@@ -7,6 +7,7 @@
 //! - clocks and random numbers;
 //! - memory up to `memory_limit`.
 
+use std::env::VarError;
 use std::path::Path;
 
 use wasmtime::{Memory, WasmBacktrace};
@@ -78,19 +79,28 @@ pub fn grants(config: &Config, streams: &Streams) -> Result<WasiCtxBuilder, Stri
 /// Its variables, each once: what `env` says goes before `env_file`, and that before what is inherited.
 fn environment(config: &Config) -> Result<Vec<(String, String)>, String> {
     let mut variables: Vec<(String, String)> = Vec::new();
-    let inherited = config
-        .inherit_env
-        .iter()
-        .filter_map(|name| Some((name.clone(), std::env::var_os(name)?.to_string_lossy().into_owned())));
+    let inherited = config.inherit_env.iter().filter_map(|name| inherited(name).transpose());
+    let inherited = inherited.collect::<Result<Vec<_>, _>>()?;
     let from_file = config.env_file.as_deref().map(env_file::read).transpose()?;
     let own = config.env.iter().cloned();
-    for (name, value) in inherited.chain(from_file.into_iter().flatten()).chain(own) {
+    for (name, value) in inherited.into_iter().chain(from_file.into_iter().flatten()).chain(own) {
         match variables.iter_mut().find(|(known, _)| *known == name) {
             Some((_, known)) => *known = value,
             None => variables.push((name, value)),
         }
     }
     Ok(variables)
+}
+
+/// A variable of the host's, if it has it.
+fn inherited(name: &str) -> Result<Option<(String, String)>, String> {
+    match std::env::var(name) {
+        Ok(value) => Ok(Some((name.to_owned(), value))),
+        Err(VarError::NotPresent) => Ok(None),
+        Err(VarError::NotUnicode(_)) => Err(format!(
+            "inherit_env \"{name}\" can't be passed on: its value is not UTF-8, as that of a program's variables must be"
+        )),
+    }
 }
 
 /// `argv[0]`: the name of the program's file.

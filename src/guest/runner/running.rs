@@ -1,66 +1,51 @@
-//! The guest's thread: waits for the next start, loads the program, runs it, tells how it ended.
-//!
-//! One thread per input, with a small executor that only this thread drives. Everything that can take
-//! time is a future on it, so one `select!` ends a guest that computes, sleeps or waits for the engine.
-//! File access of the guest is made on a few further threads, since it can take for ever as well (a named
-//! pipe that nobody writes to, a server that is gone) and can't be interrupted.
-//! The thread ends by itself after a single run (option `oneshot`), or when it is cancelled. It also ends
-//! when the next start is far away: the input then waits in the waiting room, and gets a new thread when
-//! the time has come.
+//! An input's runs, one after the other.
 
 use std::future::Future;
 use std::io;
 use std::ops::ControlFlow;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::task::{Context, Poll};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::process::{getpriority_process, setpriority_process};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
-use super::component;
-use super::engine::{Berth, GuestEngine, Traits};
-use super::nap;
-use super::network::Reach;
-use super::network::names::MOST_LOOK_UPS;
-use super::outcome::{EXIT_DEFECT, EXIT_NOT_STARTED, Outcome, causes};
-use super::p1::{self, OpenFiles};
-use super::program::{Form, Program, ProgramFile};
-use super::sandbox::State;
-use super::signals;
-use super::state_dir::StateDir;
-use super::stdio::Streams;
-use super::turns::Share;
-use super::waiting_room::{Outside, Seat, WaitingRoom};
-use super::writable::{self, Writable};
-use crate::config::{AfterRun, Config};
-use crate::counters::Counters;
+use super::health::Health;
+use super::tether::NewThread;
+use super::{Job, RETRY, no_thread, runs_often, waits_long};
+use crate::config::AfterRun;
 use crate::event::{Event, Level};
-use crate::host::alloc::{release_freed_memory, release_thread_cache};
-use crate::pipe::Pipe;
-use crate::rarely::{Rarely, TELL_EVERY};
-use crate::record::encode::WireFormat;
-use crate::schedule::{Rhythm, Schedule, Turnout};
+use crate::guest::component;
+use crate::guest::engine::{Berth, GuestEngine, Traits};
+use crate::guest::nap;
+use crate::guest::network::Reach;
+use crate::guest::network::names::MOST_LOOK_UPS;
+use crate::guest::outcome::{EXIT_NOT_STARTED, Outcome, causes};
+use crate::guest::p1::{self, OpenFiles};
+use crate::guest::program::{Form, Program, ProgramFile};
+use crate::guest::sandbox::State;
+use crate::guest::state_dir::StateDir;
+use crate::guest::stdio::Streams;
+use crate::guest::turns::Share;
+use crate::guest::waiting_room::{Outside, Seat};
+use crate::guest::writable;
+use crate::host::alloc::release_thread_cache;
+use crate::panics;
+use crate::rarely::Rarely;
+use crate::schedule::{Schedule, Turnout};
 
 /// How often the program's file is looked at while a guest that failed waits for its next start.
 const LOOK_FOR_CHANGE: Duration = Duration::from_secs(1);
-/// A thread that waits this long for its next start keeps no memory for it.
+/// A thread that waits this long for its next start gives back what the allocator keeps for it.
 const LONG_WAIT: Duration = Duration::from_secs(1);
-/// Where starts are so far apart no thread is kept between them: a new one costs less than a thousandth of a
-/// second.
-const FAR: Duration = Duration::from_secs(5);
 /// For a wait this long, what the last run has needed goes back to the system.
 const VERY_FAR: Duration = Duration::from_secs(60);
 /// How old a published counter may be while the guest runs or fails without a word.
 const PUBLISH_EVERY: Duration = Duration::from_secs(5);
-/// How soon a thread is asked for again when there was none.
-pub const RETRY: Duration = Duration::from_secs(1);
 /// Threads for a guest's file access. It makes one at a time; a further one is needed when the last run
 /// was stopped in the middle of one that takes for ever. Look-ups of names have as many more as there may be, so that
 /// a name server that does not answer holds up no file.
@@ -74,243 +59,20 @@ const MAX_NICE: i32 = 19;
 /// How long a file access may go on when everything else has ended.
 const FILE_PATIENCE: Duration = Duration::from_millis(100);
 
-/// What a runner works with.
-#[derive(Debug)]
-pub struct Job {
-    /// The input's name, for its thread.
-    pub name: String,
-    /// The input's options.
-    pub config: Config,
-    /// What its guest may write to, as all inputs know it.
-    pub writable: Writable,
-    /// The record format of the host.
-    pub wire: WireFormat,
-    /// Where records and events go.
-    pub pipe: Arc<Pipe>,
-    /// What is counted.
-    pub counters: Arc<Counters>,
-}
-
-impl Job {
-    /// The guest is not to be started any more.
-    pub fn give_up(&self) {
-        self.pipe.finish(last_wish(self.config.after_run, Some(EXIT_NOT_STARTED)));
-    }
-}
-
-/// Why a guest is not started.
-pub fn no_thread(error: &io::Error) -> String {
-    format!("the guest can't be started: no thread for it: {error}")
-}
-
-/// The exit code with which the host shall stop, if it shall, after a last run that ended with `status`.
-fn last_wish(after_run: AfterRun, status: Option<i32>) -> Option<i32> {
-    match after_run {
-        AfterRun::HostGoesOn => None,
-        AfterRun::HostStops => status.map(|_| 0),
-        AfterRun::HostStopsWithCode => status,
-    }
-}
-
-/// A guest's thread, seen from the host's.
-#[derive(Debug)]
-pub struct Runner {
-    cancel: Option<oneshot::Sender<()>>,
-    /// When it was first told to stop.
-    cancelled: Option<Instant>,
-    ended: mpsc::Receiver<()>,
-    thread: LastThread,
-    _writable: Writable,
-    /// Kept open for as long as the input may want to wait in it.
-    _waiting_room: Option<Arc<WaitingRoom>>,
-}
-
-/// The thread that the guest has, or the last one that it had.
-type LastThread = Arc<Mutex<Option<JoinHandle<()>>>>;
-
-impl Runner {
-    /// Starts the thread.
-    ///
-    /// # Errors
-    /// When the system has no thread or file descriptor left; with the job, for another try.
-    pub fn start(job: Box<Job>) -> Result<Self, (io::Error, Box<Job>)> {
-        // Opened on this thread, since those that will be started in it inherit the priority.
-        let waiting_room = match waits_long(&job.config).then(WaitingRoom::shared).transpose() {
-            Ok(waiting_room) => waiting_room,
-            Err(error) => return Err((error, job)),
-        };
-        let seat = waiting_room.as_deref().map(WaitingRoom::seat);
-        let own_thread = match seat.is_none().then(|| NewThread::start(&job.name)).transpose() {
-            Ok(own_thread) => own_thread,
-            Err(error) => return Err((error, job)),
-        };
-        let (cancel, cancelled) = oneshot::channel();
-        let (end, ended) = mpsc::channel();
-        let thread = LastThread::default();
-        let tether = Tether {
-            cancelled,
-            seat,
-            outside: None,
-            thread: Arc::clone(&thread),
-            pipe: Arc::clone(&job.pipe),
-            after_run: job.config.after_run,
-            status: None,
-            _end: end,
-        };
-        let writable = job.writable.clone();
-        let running = Box::new(Running::new(*job));
-        match (own_thread, tether.seat.clone()) {
-            (Some(own_thread), _) => own_thread.give(tether, running),
-            (None, seat) => seat.expect("where there is no thread").spawn(tether.wait(running)),
-        }
-        Ok(Self {
-            cancel: Some(cancel),
-            cancelled: None,
-            ended,
-            thread,
-            _writable: writable,
-            _waiting_room: waiting_room,
-        })
-    }
-
-    /// Tells the guest to stop, without waiting for it.
-    pub fn cancel(&mut self) {
-        // Dropping the sender is the signal.
-        self.cancel = None;
-        self.cancelled.get_or_insert_with(Instant::now);
-    }
-
-    /// Waits for the guest to end, up to `patience` since it was told to; `false` when it hasn't. It then
-    /// ends by itself, later. (A host with many inputs tells all of them and then waits for one by one.)
-    pub fn join(&mut self, patience: Duration) -> bool {
-        let waited = self.cancelled.map_or(Duration::ZERO, |at| at.elapsed());
-        if self.ended.recv_timeout(patience.saturating_sub(waited)) == Err(mpsc::RecvTimeoutError::Timeout) {
-            return false;
-        }
-        if let Some(thread) = take_thread(&self.thread) {
-            // It has ended; a panic was reported through the pipe.
-            let _ = thread.join();
-        }
-        true
-    }
-}
-
-fn take_thread(thread: &LastThread) -> Option<JoinHandle<()>> {
-    // Held for one assignment, so what a panic leaves behind is whole.
-    thread.lock().unwrap_or_else(PoisonError::into_inner).take()
-}
-
-fn waits_long(config: &Config) -> bool {
-    matches!(config.rhythm, Rhythm::Every(interval) if interval >= FAR)
-}
-
-fn runs_often(config: &Config) -> bool {
-    matches!(config.rhythm, Rhythm::Every(interval) if interval < FAR)
-}
-
-/// The guest's side of a [`Runner`], which goes with it from thread to thread. Dropping it is the end.
-struct Tether {
-    cancelled: oneshot::Receiver<()>,
-    /// Where it waits for a start that is far away.
-    seat: Option<Seat>,
-    /// It has left that for a thread.
-    outside: Option<Outside>,
-    thread: LastThread,
-    pipe: Arc<Pipe>,
-    after_run: AfterRun,
-    /// How the last run ended, as an exit code; `None` when it was cancelled.
-    status: Option<i32>,
-    /// Tells the end. The last of the fields, so that nothing comes after it.
-    _end: mpsc::Sender<()>,
-}
-
 /// What a thread ends with.
-enum Next {
+pub enum Next {
     /// The next start of this one is far.
     Wait(Box<Running>),
     /// There is none. How the last run ended, as an exit code; `None` when it was cancelled.
     Nothing(Option<i32>),
 }
 
-/// A thread that waits for its guest.
-struct NewThread {
-    handle: JoinHandle<()>,
-    guest: mpsc::Sender<(Tether, Box<Running>)>,
-}
-
-impl NewThread {
-    fn start(name: &str) -> io::Result<Self> {
-        let (guest, given) = mpsc::channel::<(Tether, Box<Running>)>();
-        let handle = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-            if let Ok((tether, running)) = given.recv() {
-                tether.go_on(running);
-            }
-        })?;
-        Ok(Self { handle, guest })
-    }
-
-    fn give(self, tether: Tether, running: Box<Running>) {
-        *tether.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.handle);
-        // It does nothing but wait for this.
-        let _ = self.guest.send((tether, running));
-    }
-}
-
-impl Tether {
-    /// All that a thread does.
-    fn go_on(mut self, running: Box<Running>) {
-        // A defect of ours must neither end the agent nor stay unsaid.
-        let next =
-            catch_unwind(AssertUnwindSafe(|| run(running, &mut self.cancelled, self.outside.as_mut())));
-        match next {
-            Ok(Next::Wait(running)) => {
-                let seat = self.seat.clone().expect("only who waits long waits");
-                // Once more from there: what waits for an hour then lies beside its like in memory, and not
-                // among what this thread has needed for a moment.
-                seat.clone().spawn(async move { seat.spawn(self.wait(running)) });
-            }
-            Ok(Next::Nothing(status)) => self.status = status,
-            Err(_panic) => {
-                self.pipe.post(Event::RunnerPanicked);
-                self.status = Some(EXIT_DEFECT);
-            }
-        }
-    }
-
-    /// Until the next start, without a thread.
-    async fn wait(mut self, mut running: Box<Running>) {
-        let seat = self.seat.clone().expect("only who waits long waits here");
-        if let Some(thread) = take_thread(&self.thread) {
-            // To come here was the last thing it did. Its stack is in use until somebody has waited for its end,
-            // which takes a moment even where processors are scarce.
-            let _ = thread.join();
-        }
-        self.outside = None;
-        let thread = tokio::select! {
-            biased;
-            _ = &mut self.cancelled => return,
-            (thread, outside) = running.thread_for_next_start(&seat) => {
-                self.outside = Some(outside);
-                thread
-            }
-        };
-        thread.give(self, running);
-    }
-}
-
-impl Drop for Tether {
-    fn drop(&mut self) {
-        self.pipe.finish(last_wish(self.after_run, self.status));
-    }
-}
-
 /// Runs the guest until there is nothing for this thread to do.
-fn run(
+pub fn run(
     mut running: Box<Running>,
     cancelled: &mut oneshot::Receiver<()>,
     outside: Option<&mut Outside>,
 ) -> Next {
-    signals::leave_to_host();
     let (runtime, engine) = loop {
         match running.equipment() {
             Ok(equipment) => break equipment,
@@ -353,7 +115,7 @@ fn give_way_to_host() {
 }
 
 /// The state of a guest's thread.
-struct Running {
+pub struct Running {
     job: Job,
     /// Since the first run.
     engine: Option<Berth>,
@@ -373,7 +135,7 @@ struct Running {
 impl Running {
     /// Everything that takes no time and lasts as long as the input. On the host's thread, so that it lies
     /// together in memory.
-    fn new(job: Job) -> Self {
+    pub fn new(job: Job) -> Self {
         Self {
             program: ProgramFile::new(&job.config),
             schedule: Schedule::new(job.config.rhythm, job.config.backoff_max, Instant::now()),
@@ -482,7 +244,7 @@ impl Running {
                         Err(reason) => Some(Outcome::NotStarted { reason }),
                     };
                     let Some(outcome) = outcome else {
-                        self.tell(Some(Event::RunStopped { after: begun.elapsed() }));
+                        self.tell(Event::RunStopped { after: begun.elapsed() });
                         return CANCELLED;
                     };
                     status = Some(outcome.exit_status());
@@ -510,12 +272,10 @@ impl Running {
     }
 
     /// Waits for the next start on another thread than one's own, and gets that one.
-    async fn thread_for_next_start(&mut self, seat: &Seat) -> (NewThread, Outside) {
+    pub async fn thread_for_next_start(&mut self, seat: &Seat) -> (NewThread, Outside) {
         if let Some(start) = self.schedule.next_start() {
             if start.saturating_duration_since(Instant::now()) >= VERY_FAR {
-                // By then, what others needed that were due at the same time is free as well.
-                tokio::time::sleep(LONG_WAIT).await;
-                release_freed_memory();
+                seat.tidy_up().await;
             }
             tokio::time::sleep_until(start.into()).await;
         }
@@ -525,7 +285,7 @@ impl Running {
                 Ok(thread) => return (thread, outside),
                 Err(error) => {
                     let event = self.health.bad(no_thread(&error), None, Level::Error);
-                    self.tell(event);
+                    self.tell_of_health(event);
                     tokio::time::sleep(RETRY).await;
                 }
             }
@@ -574,7 +334,7 @@ impl Running {
         share: &Rc<Share>,
         program: &Arc<Program>,
     ) -> Caught<impl Future<Output = Outcome> + use<>> {
-        let config = self.job.config.clone();
+        let config = Arc::clone(&self.job.config);
         let program = Arc::clone(program);
         let streams = EndRunOnDrop(Arc::clone(&self.streams));
         let share = Rc::clone(share);
@@ -622,12 +382,9 @@ impl Running {
             self.job.counters.failed_runs.add(1);
             self.health.bad(outcome.to_string(), self.schedule.backoff(), outcome.level())
         };
-        self.tell(event);
+        self.tell_of_health(event);
         self.publish();
-        if skipped > 0 {
-            self.job.counters.skipped_runs.add(skipped);
-            self.tell(Some(Event::TicksSkipped { ticks: skipped }));
-        }
+        self.skipped(skipped);
     }
 
     /// Counters are published when the host's thread comes by, which it does for records and events only.
@@ -640,16 +397,31 @@ impl Running {
 
     fn not_loaded(&mut self, why: &str) {
         self.job.counters.failed_runs.add(1);
-        self.schedule.run_ended(Turnout::NoGuest, Instant::now());
+        let skipped = self.schedule.run_ended(Turnout::NoGuest, Instant::now());
         let event = self.health.bad(why.to_owned(), self.schedule.backoff(), Level::Error);
-        self.tell(event);
+        self.tell_of_health(event);
         self.publish();
+        self.skipped(skipped);
     }
 
-    fn tell(&self, event: Option<Event>) {
-        if let Some(event) = event {
-            self.job.pipe.post(event);
+    /// Starts that were due while the guest still ran, or was being loaded.
+    fn skipped(&self, ticks: u64) {
+        if ticks > 0 {
+            self.job.counters.skipped_runs.add(ticks);
+            self.tell(Event::TicksSkipped { ticks });
         }
+    }
+
+    fn tell_of_health(&mut self, event: Option<Event>) {
+        if let Some(event) = event
+            && !self.job.pipe.post(event)
+        {
+            self.health.was_left_out();
+        }
+    }
+
+    fn tell(&self, event: Event) {
+        self.job.pipe.post(event);
     }
 }
 
@@ -662,11 +434,8 @@ impl<F: Future<Output = Outcome>> Future for Caught<F> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
         // What it leaves behind is dropped, and nothing else looks at it.
-        catch_unwind(AssertUnwindSafe(|| self.0.as_mut().poll(context))).unwrap_or_else(|panic| {
-            let text = panic.downcast_ref::<String>().map(String::as_str);
-            let reason = text.or_else(|| panic.downcast_ref().copied()).unwrap_or("a panic without words");
-            Poll::Ready(Outcome::Broken { reason: reason.to_owned() })
-        })
+        panics::caught(|| self.0.as_mut().poll(context))
+            .unwrap_or_else(|reason| Poll::Ready(Outcome::Broken { reason }))
     }
 }
 
@@ -679,46 +448,6 @@ impl Drop for EndRunOnDrop {
     }
 }
 
-/// Keeps a guest that fails at every start from filling the log: a failure is told when it is new, and
-/// again now and then.
-#[derive(Debug, Default)]
-struct Health {
-    failure: Option<Failure>,
-}
-
-#[derive(Debug)]
-struct Failure {
-    what: String,
-    times: u64,
-    all: u64,
-    told: Instant,
-}
-
-impl Health {
-    fn good(&mut self) -> Option<Event> {
-        let failures = self.failure.take()?.all;
-        Some(Event::Recovered { failures })
-    }
-
-    fn bad(&mut self, what: String, backoff: Option<Duration>, level: Level) -> Option<Event> {
-        let now = Instant::now();
-        let all = self.failure.as_ref().map_or(0, |failure| failure.all) + 1;
-        if let Some(failure) = self.failure.as_mut().filter(|failure| failure.what == what) {
-            failure.times += 1;
-            failure.all = all;
-            if now.duration_since(failure.told) < TELL_EVERY {
-                return None;
-            }
-            failure.told = now;
-            let times = failure.times;
-            return Some(Event::StillFailing { what, times, backoff, level });
-        }
-        let told = Event::RunFailed { what: what.clone(), level };
-        self.failure = Some(Failure { what, times: 1, all, told: now });
-        Some(told)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -727,18 +456,7 @@ mod tests {
     fn a_run_that_panics_has_failed() {
         let run = Caught(Box::pin(async { panic!("no thread {}", 5) }));
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        assert_eq!(runtime.block_on(run), Outcome::Broken { reason: "no thread 5".into() });
-    }
-
-    #[test]
-    fn a_failure_is_told_when_it_is_new_and_its_end_with_the_count() {
-        let mut health = Health::default();
-        assert!(health.good().is_none());
-        assert!(health.bad("a".into(), None, Level::Error).is_some());
-        assert!(health.bad("a".into(), None, Level::Error).is_none());
-        assert!(health.bad("b".into(), None, Level::Error).is_some());
-        assert_eq!(health.good(), Some(Event::Recovered { failures: 3 }));
-        assert!(health.good().is_none());
-        assert!(health.bad("b".into(), None, Level::Error).is_some());
+        let Outcome::Broken { reason } = runtime.block_on(run) else { panic!("it has not failed") };
+        assert!(reason.starts_with("no thread 5"), "{reason}");
     }
 }
