@@ -145,12 +145,12 @@ mod tests {
         let mut now = Instant::now();
         let mut schedule = Schedule::new(Rhythm::Every(60 * MINUTE), MINUTE, now);
         for seconds in [1, 2, 4, 8, 16, 32, 60, 60] {
-            schedule.run_ended(Turnout::NoGuest, now);
+            let _ = schedule.run_ended(Turnout::NoGuest, now);
             assert_eq!(schedule.next_start(), Some(now + seconds * SECOND));
             assert_eq!(schedule.backoff(), None);
             now += seconds * SECOND;
         }
-        schedule.run_ended(Turnout::Ran, now);
+        let _ = schedule.run_ended(Turnout::Ran, now);
         assert_eq!(schedule.next_start(), Some(now + 60 * MINUTE));
     }
 
@@ -178,7 +178,7 @@ mod tests {
     fn one_run_that_could_not_begin_is_still_wanted() {
         let start = Instant::now();
         let mut schedule = Schedule::new(Rhythm::Once, MINUTE, start);
-        schedule.run_ended(Turnout::NoGuest, start);
+        let _ = schedule.run_ended(Turnout::NoGuest, start);
         assert_eq!(schedule.next_start(), Some(start + SECOND));
     }
 
@@ -195,7 +195,7 @@ mod tests {
         }
         assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
         assert_eq!(schedule.backoff(), Some(MINUTE));
-        schedule.run_ended(Turnout::Ran, start + SECOND / 100);
+        let _ = schedule.run_ended(Turnout::Ran, start + SECOND / 100);
         assert_eq!((schedule.next_start(), schedule.backoff()), (Some(start + SECOND), None));
     }
 
@@ -203,8 +203,8 @@ mod tests {
     fn an_interval_above_the_limit_stays_what_it_is() {
         let start = Instant::now();
         let mut schedule = Schedule::new(Rhythm::Every(2 * MINUTE), MINUTE, start);
-        schedule.run_ended(Turnout::Failed, start);
-        schedule.run_ended(Turnout::Failed, start + 2 * MINUTE);
+        let _ = schedule.run_ended(Turnout::Failed, start);
+        let _ = schedule.run_ended(Turnout::Failed, start + 2 * MINUTE);
         assert_eq!((schedule.next_start(), schedule.backoff()), (Some(start + 4 * MINUTE), None));
     }
 
@@ -214,7 +214,7 @@ mod tests {
         let mut schedule = every_second(start);
         schedule.forgive(start);
         for _ in 0..5 {
-            schedule.run_ended(Turnout::NoGuest, start);
+            let _ = schedule.run_ended(Turnout::NoGuest, start);
         }
         schedule.forgive(start + SECOND / 2);
         assert_eq!((schedule.next_start(), schedule.backoff()), (Some(start + SECOND / 2), None));
@@ -224,7 +224,7 @@ mod tests {
     fn one_run_that_failed_is_not_wanted_again() {
         let start = Instant::now();
         let mut schedule = Schedule::new(Rhythm::Once, MINUTE, start);
-        schedule.run_ended(Turnout::Failed, start);
+        let _ = schedule.run_ended(Turnout::Failed, start);
         assert_eq!(schedule.next_start(), None);
     }
 
