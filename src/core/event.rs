@@ -113,8 +113,9 @@ pub enum Event {
     Refused {
         records: usize,
     },
-    /// It has not taken even a single record, of so many bytes, for so long, and hasn't paused the input.
+    /// It has not taken even the least that could be offered, for so long, and hasn't paused the input.
     Stuck {
+        records: usize,
         bytes: usize,
         waited: Duration,
     },
@@ -268,9 +269,9 @@ impl fmt::Display for Event {
             Self::Refused { records } => {
                 write!(f, "The engine did not take {records} records; they wait and will be offered again.")
             }
-            Self::Stuck { bytes, waited } => write!(
+            Self::Stuck { records, bytes, waited } => write!(
                 f,
-                "The engine has not taken a record ({bytes} bytes) for {}s, although it has not paused this input: its storage is full, or storage.total_limit_size of an output is too small. It is offered again and again, and what comes behind it waits.",
+                "The engine has not taken {records} records ({bytes} bytes) for {}s, although it has not paused this input: its storage is full, storage.total_limit_size of an output is too small, or it is busy with something else. They are offered again and again, and what comes behind them waits.",
                 waited.as_secs()
             ),
             Self::OddTimes { parser, records } => write!(

@@ -145,6 +145,12 @@ pub struct Input {
     functions: &'static Functions,
 }
 
+// SAFETY: a handle holds addresses only. What is called with them is called inside the instance's callbacks, as whoever
+// made it has promised, on whichever thread they are and whoever has the handle.
+unsafe impl Send for Input {}
+// SAFETY: as above; nothing of a handle ever changes.
+unsafe impl Sync for Input {}
+
 /// A parser of the host.
 #[derive(Clone, Copy, Debug)]
 pub struct Parser {
@@ -152,6 +158,9 @@ pub struct Parser {
     run: <abi::flb_parser_do_fn as Known>::Function,
     free: <abi::flb_lib_free_fn as Known>::Function,
 }
+
+// SAFETY: as for `Input`, through which it was found.
+unsafe impl Send for Parser {}
 
 /// What can go wrong when asking for a parser.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -433,9 +442,15 @@ pub struct Metrics {
     set: <abi::cmt_counter_set_fn as Known>::Function,
 }
 
+// SAFETY: as for `Input`, through which it was found.
+unsafe impl Send for Metrics {}
+
 /// One counter in the host's metrics.
 #[derive(Clone, Copy, Debug)]
 pub struct HostCounter(NonNull<abi::cmt_counter>);
+
+// SAFETY: as for `Metrics`, through which it was made.
+unsafe impl Send for HostCounter {}
 
 impl Metrics {
     /// Creates the counter `fluentbit_input_<name>` with these labels.

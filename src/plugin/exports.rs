@@ -109,7 +109,7 @@ unsafe fn from_host(context: *mut c_void) -> Box<Instance> {
 /// # Safety
 /// `context` must come from [`into_host`] and not have been taken back, for as long as `'a`.
 unsafe fn borrow<'a>(context: *mut c_void) -> Option<&'a Instance> {
-    // SAFETY: the caller's promise. Only shared references are made until `from_host`.
+    // SAFETY: the caller's promise. Only shared references are made until `from_host`, and an instance is `Sync`.
     unsafe { context.cast::<Instance>().as_ref() }
 }
 
@@ -131,13 +131,7 @@ unsafe extern "C" fn cb_init(raw: *mut flb_input_instance, config: *mut flb_conf
                 return -1;
             }
         };
-        let call = Started {
-            input,
-            plugin_name: plugin.name,
-            wire: layout.wire,
-            on_bell: Some(cb_collect),
-            on_alarm: Some(cb_alarm),
-        };
+        let call = Started { input, plugin_name: plugin.name, wire: layout.wire, collect: Some(cb_collect) };
         match Instance::init(call) {
             Some(instance) => {
                 // SAFETY: what the callbacks expect, and alive until `cb_exit`.
@@ -164,7 +158,9 @@ unsafe extern "C" fn cb_pre_run(
     })
 }
 
-/// The same thread, when the guest's thread has rung. Never blocks, always 0.
+/// The same thread, when the guest's thread has rung, or it is time to look again. Always 0. Waits for nothing but what
+/// the host's own append waits for: where the input has its own thread and the engine doesn't come for its records, that
+/// is a second.
 unsafe extern "C" fn cb_collect(
     _: *mut flb_input_instance,
     _: *mut flb_config,
@@ -174,17 +170,6 @@ unsafe extern "C" fn cb_collect(
         // SAFETY: as in `cb_pre_run`.
         if let Some(instance) = unsafe { borrow(context) } {
             instance.collect();
-        }
-        0
-    })
-}
-
-/// The same thread, when it is time to look again. Never blocks, always 0.
-unsafe extern "C" fn cb_alarm(_: *mut flb_input_instance, _: *mut flb_config, context: *mut c_void) -> c_int {
-    guard("cb_alarm", 0, || {
-        // SAFETY: as in `cb_pre_run`.
-        if let Some(instance) = unsafe { borrow(context) } {
-            instance.alarm();
         }
         0
     })

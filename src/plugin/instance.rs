@@ -1,10 +1,12 @@
 //! One configured input, from `cb_init` to `cb_exit`.
 
 use std::ffi::c_int;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::collect::{Delivery, Parts, log, log_prefix};
+use super::gate::Gate;
+use super::parsing::Parsing;
 use crate::config::{AfterRun, Config, ConfigError};
 use crate::counters::Counters;
 use crate::doorbell::{Alarm, Doorbell};
@@ -25,18 +27,30 @@ pub struct Started {
     pub input: Input,
     pub plugin_name: &'static str,
     pub wire: WireFormat,
-    /// Called when the guest's thread has something.
-    pub on_bell: flb_input_collect_fn,
-    /// Called when it is time to look again.
-    pub on_alarm: flb_input_collect_fn,
+    /// Called when the guest's thread has something, and when it is time to look again.
+    pub collect: flb_input_collect_fn,
 }
 
 /// The context the host keeps for us.
+///
+/// Its callbacks come from one thread of the host's, one after the other, but for three: an append calls
+/// [`pause`](Self::pause) before it returns; up to 2.1.8 the engine's thread calls [`resume`](Self::resume) of a threaded
+/// instance; and in 5.1 it calls [`cancel`](Self::cancel). None of these may lock `delivery`.
 #[derive(Debug)]
 pub struct Instance {
-    delivery: Delivery,
+    input: Input,
+    gate: Gate,
+    delivery: Mutex<Delivery>,
     guest: Mutex<Guest>,
+    /// The alarm's; also the spare one that tells whether the host is shutting down.
+    alarm_collector: Collector,
 }
+
+/// Other threads than the input's own have references to it.
+const _: () = {
+    const fn is_sync<T: Sync>() {}
+    is_sync::<Instance>();
+};
 
 #[derive(Debug)]
 enum Guest {
@@ -60,7 +74,7 @@ impl Instance {
     }
 
     fn prepare(started: Started) -> Result<Box<Self>, String> {
-        let Started { input, plugin_name, wire, on_bell, on_alarm } = started;
+        let Started { input, plugin_name, wire, collect } = started;
         let config = Config::from_properties(&input).map_err(|error| error.to_string())?;
         let parser = find_parser(&input, config.parser.as_deref())?;
         let prefix = log_prefix(plugin_name, &input);
@@ -71,29 +85,32 @@ impl Instance {
         let descriptor = |error: std::io::Error| format!("can't make a file descriptor: {error}");
         let bell = Arc::new(Doorbell::new().map_err(descriptor)?);
         let alarm = Alarm::new().map_err(descriptor)?;
-        let collector = |fd: c_int, call| {
-            let id: Option<Collector> = input.collect_event(fd, call);
+        let collector = |fd: c_int| {
+            let id: Option<Collector> = input.collect_event(fd, collect);
             id.ok_or_else(|| "the host refused to register a collector".to_owned())
         };
-        collector(bell.raw_fd(), on_bell)?;
-        let alarm_collector = collector(alarm.raw_fd(), on_alarm)?;
+        collector(bell.raw_fd())?;
+        let alarm_collector = collector(alarm.raw_fd())?;
 
         let pipe = Arc::new(Pipe::new(config.pipe_bytes, Arc::clone(&bell)));
         let counters = Arc::new(Counters::default());
         let delivery = Delivery::new(Parts {
             input,
-            plugin_name,
-            wire,
-            parser,
+            log_prefix: prefix,
+            parsing: parser.map(|(name, parser)| Parsing::new(name, parser, wire)),
             pipe: Arc::clone(&pipe),
-            bell,
             alarm,
-            alarm_collector: Some(alarm_collector),
             counters: Arc::clone(&counters),
         });
         let writable = Writable::declare(&config);
         let job = Job { name: input.name(), config: Arc::new(config), writable, wire, pipe, counters };
-        Ok(Box::new(Self { delivery, guest: Mutex::new(Guest::Ready(Box::new(job), 0)) }))
+        Ok(Box::new(Self {
+            input,
+            gate: Gate::new(bell),
+            delivery: Mutex::new(delivery),
+            guest: Mutex::new(Guest::Ready(Box::new(job), 0)),
+            alarm_collector,
+        }))
     }
 
     /// Every plugin is initialised: the guest's thread begins.
@@ -115,7 +132,7 @@ impl Instance {
                 let what = no_thread(&error);
                 if job.config.after_run == AfterRun::HostGoesOn {
                     *guest = Guest::Ready(job, failures + 1);
-                    self.delivery.look_again(RETRY);
+                    self.delivery().look_again(RETRY);
                 } else {
                     job.give_up();
                 }
@@ -125,32 +142,33 @@ impl Instance {
         };
         drop(guest);
         if let Some(event) = event {
-            self.delivery.log(&event);
+            self.delivery().log(&event);
         }
     }
 
-    /// The bell has rung.
+    /// The bell has rung, or the alarm gone off.
     pub fn collect(&self) {
-        self.delivery.collect();
-    }
-
-    /// The alarm has gone off.
-    pub fn alarm(&self) {
-        self.delivery.collect();
-        // If it has not been possible yet.
-        self.start();
+        self.delivery().collect(&self.gate);
+        let failed_before = matches!(&*self.lock_guest(), Guest::Ready(_, failures) if *failures > 0);
+        if failed_before {
+            self.start();
+        }
     }
 
     /// The engine takes no more records; if that is for good, the guest ends now.
     pub fn pause(&self) {
-        if self.delivery.pause() {
+        // From inside an append it is always a limit that was reached, and no moment to touch collectors.
+        if self.gate.is_appending() || !self.input.is_shutting_down(self.alarm_collector) {
+            self.gate.pause();
+        } else {
+            self.gate.close();
             self.cancel();
         }
     }
 
     /// The engine takes records again.
     pub fn resume(&self) {
-        self.delivery.resume();
+        self.gate.resume();
     }
 
     /// Tells the guest to stop, without waiting for it.
@@ -172,13 +190,18 @@ impl Instance {
         if let Guest::Started(mut runner) = guest {
             runner.cancel();
             if !runner.join(JOIN_TIME) {
-                self.delivery.log(&Event::GuestDidNotStop { waited: JOIN_TIME });
+                self.delivery().log(&Event::GuestDidNotStop { waited: JOIN_TIME });
             }
         }
-        self.delivery.close();
+        self.delivery().close();
     }
 
-    fn lock_guest(&self) -> std::sync::MutexGuard<'_, Guest> {
+    fn delivery(&self) -> MutexGuard<'_, Delivery> {
+        // What a panic leaves half-done is a batch at most.
+        self.delivery.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_guest(&self) -> MutexGuard<'_, Guest> {
         // Only whole values are put in, so what a panic leaves behind is one.
         self.guest.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -3,6 +3,9 @@
 mod collect;
 pub mod compile;
 pub mod exports;
+mod gate;
 mod instance;
+mod offers;
+mod parsing;
 mod stuck;
 mod witness;
