@@ -141,6 +141,15 @@ fn standard_error_goes_to_the_log_to_records_or_nowhere() {
 }
 
 #[test]
+fn a_long_line_of_standard_error_comes_in_pieces() {
+    let (first, rest) = ("a".repeat(2000), "b".repeat(500));
+    let (_, log) = run(Guest::new().err(format!("{first}{rest}\n")).out("done\n"), &[], 1);
+    for piece in [&first, &rest] {
+        assert!(log.contains(&format!("Guest stderr: {piece}\n")), "{log}");
+    }
+}
+
+#[test]
 fn a_guest_can_not_flood_the_log() {
     let guest = Guest::new().repeat(500, |guest| guest.err("noise\n")).out("done\n");
     let (_, log) = run(guest, &[], 1);

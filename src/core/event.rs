@@ -83,6 +83,10 @@ pub enum Event {
     RunStopped {
         after: Duration,
     },
+    /// The guest's thread is in a call of the system that doesn't return.
+    Hangs {
+        after: Duration,
+    },
     TicksSkipped {
         ticks: u64,
     },
@@ -161,6 +165,7 @@ impl Event {
             Self::TakenInPart { .. }
             | Self::LostAtStop { .. }
             | Self::HostDidNotStop
+            | Self::Hangs { .. }
             | Self::RunnerPanicked { .. } => Level::Error,
             Self::LongLines { counts, .. } if counts.lost_bytes > 0 => Level::Error,
             Self::LongLines { .. }
@@ -236,6 +241,10 @@ impl fmt::Display for Event {
             Self::RunStopped { after } => {
                 write!(f, "Stopped the running guest after {after:.1?}, as the host stops the input.")
             }
+            Self::Hangs { after } => write!(
+                f,
+                "The guest's thread has been in a single call of the system for {after:.0?}, and until that returns nothing of this input goes on, timeout included: wasi_path, env_file, or a file or directory that is granted may be on a server or device that does not answer."
+            ),
             Self::TicksSkipped { ticks } => {
                 write!(f, "Skipped {ticks} starts: the guest was still running, or being compiled.")
             }

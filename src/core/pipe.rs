@@ -30,6 +30,10 @@ const BATCH_BYTES: usize = 1_000_000;
 
 /// The memory of a batch that is larger is not used again: one line, or one write of empty lines, made it so.
 const KEPT_BYTES: usize = 4 * BATCH_BYTES;
+/// Nor is it where so much more of it was there than needed. Of a hundred inputs each may have printed much once.
+const KEPT_FACTOR: usize = 8;
+/// So much is nothing.
+const KEPT_ANYWAY_BYTES: usize = 64 << 10;
 
 /// The same for an input whose lines the host parses: a batch is parsed in one go, on the host's thread.
 const PARSED_BATCH_BYTES: usize = 64 * 1024;
@@ -283,11 +287,12 @@ impl Pipe {
     /// The engine has accepted a batch, or the reader gave it up: its room is free, its memory used again.
     pub fn done(&self, mut batch: Box<Batch>) {
         let weight_bytes = batch.weight_bytes;
+        let most_bytes = (KEPT_FACTOR * batch.bytes.len()).clamp(KEPT_ANYWAY_BYTES, KEPT_BYTES);
         batch.clear();
         {
             let mut state = self.lock();
             self.unaccepted_bytes.store(self.unaccepted_bytes() - weight_bytes, Ordering::Relaxed);
-            if state.spare.is_none() && !state.released && batch.bytes.capacity() <= KEPT_BYTES {
+            if state.spare.is_none() && !state.released && batch.bytes.capacity() <= most_bytes {
                 state.spare = Some(batch);
             }
         }
@@ -362,6 +367,23 @@ mod tests {
             let all = async { tokio::join!(pipe.room(), pipe.room(), reader) };
             timeout(Duration::from_secs(10), all).await.expect("one of them was not told");
         });
+    }
+
+    #[test]
+    fn who_once_had_much_does_not_keep_it() {
+        let pipe = pipe(usize::MAX);
+        for _ in 0..3 {
+            write(&pipe, BATCH_BYTES);
+        }
+        while let Some(batch) = pipe.take_batch() {
+            pipe.done(batch);
+        }
+        assert!(kept_bytes(&pipe) >= BATCH_BYTES);
+        for _ in 0..2 {
+            write(&pipe, 100);
+            pipe.done(pipe.take_batch().unwrap());
+        }
+        assert!(kept_bytes(&pipe) < 2 * KEPT_ANYWAY_BYTES, "{}", kept_bytes(&pipe));
     }
 
     #[test]

@@ -28,9 +28,10 @@ use wasmtime::{
 
 use super::limits::{MAX_COMPONENT_INSTANCES, MAX_MEMORIES, MAX_TABLES};
 use super::sandbox::State;
-use super::ticker::Ticker;
+use super::ticker::{Computing, Ticker};
 use super::turns::{Place, Share};
 use super::{component as components, p1};
+use crate::pipe::Pipe;
 
 /// What compiled code must have been made by to be run here. wasmtime itself would take code of any release
 /// of its line; but a later one may have been made because of what the compiler of an earlier one did.
@@ -158,8 +159,18 @@ impl GuestEngine {
     }
 
     /// Runs a guest's future so that it can be interrupted whenever it computes, and when it is its turn.
-    pub fn interruptible<F: Future>(&self, guest: F, share: Rc<Share>) -> Interruptible<'_, F> {
-        Interruptible { guest: Box::pin(guest), ticker: &self.ticker, share, place: Place::default() }
+    pub fn interruptible<F: Future>(
+        &self,
+        guest: F,
+        share: Rc<Share>,
+        pipe: Arc<Pipe>,
+    ) -> Interruptible<'_, F> {
+        Interruptible { guest: Box::pin(guest), ticker: &self.ticker, share, pipe, place: Place::default() }
+    }
+
+    /// The guest's thread makes calls of the system until what this returns is dropped. Should one hang, it is said.
+    pub fn calling(&self, pipe: &Arc<Pipe>) -> Computing<'_> {
+        self.ticker.computing(pipe)
     }
 }
 
@@ -260,6 +271,7 @@ pub struct Interruptible<'a, F> {
     guest: Pin<Box<F>>,
     ticker: &'a Ticker,
     share: Rc<Share>,
+    pipe: Arc<Pipe>,
     place: Place,
 }
 
@@ -267,9 +279,9 @@ impl<F: Future> Future for Interruptible<'_, F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        let Self { guest, ticker, share, place } = &mut *self;
+        let Self { guest, ticker, share, pipe, place } = &mut *self;
         place.poll(share, context, |context| {
-            let _computing = ticker.computing();
+            let _computing = ticker.computing(pipe);
             guest.as_mut().poll(context)
         })
     }

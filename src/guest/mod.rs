@@ -21,6 +21,7 @@ mod scan;
 #[allow(unsafe_code, reason = "no library of ours has the call")]
 mod signals;
 mod state_dir;
+mod threads;
 mod ticker;
 mod turns;
 mod waiting_room;

@@ -24,6 +24,7 @@ use super::native::Trust;
 use super::outcome::causes;
 use super::sandbox::State;
 use super::scan::{Scan, SharedScan, Stamp, look};
+use super::threads;
 use crate::config::Config;
 use crate::event::Event;
 use crate::panics;
@@ -138,7 +139,11 @@ impl ProgramFile {
     /// # Errors
     /// When the file can't be read, or holds no program that can run here.
     pub async fn current(&mut self, engine: &Berth, pipe: &Arc<Pipe>) -> Result<Arc<Program>, LoadError> {
-        let (scan, engine, slot) = match self.refresh(engine) {
+        let refreshed = {
+            let _call = engine.calling(pipe);
+            self.refresh(engine)
+        };
+        let (scan, engine, slot) = match refreshed {
             Ok(found) => found,
             Err(error) => return Err(self.error(&error.to_string())),
         };
@@ -220,8 +225,7 @@ impl ProgramFile {
 /// Loads without blocking the caller. When nobody waits any more, since the input has stopped meanwhile,
 /// the thread ends by itself, and what it compiled is in the cache.
 fn load_on_a_thread(load: Load, slot: Arc<Slot>, done: watch::Sender<Option<Loaded>>) -> io::Result<()> {
-    let thread = std::thread::Builder::new().name("exec_wasi-load".into());
-    let thread = thread.spawn(move || {
+    let thread = threads::start("exec_wasi-load", move || {
         let loaded = panics::caught(|| load.program(|| slot.is_wanted(&done)).map(Arc::new));
         // It would do so each time.
         let loaded = loaded.unwrap_or_else(|what| {

@@ -7,23 +7,32 @@
 //! So nobody is woken when a guest begins: a timer is set, which is stopped when no guest computes any more, and
 //! the ticker's thread sleeps until it goes off. An input that runs now and then costs no wake-ups, and one that
 //! runs every millisecond has only the timer set.
+//!
+//! The ticker is also who notices that a guest's thread hangs: in a call of the system that doesn't return, nothing
+//! on that thread can say so, and no time limit there ends it.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
 };
 
+use super::threads;
+use crate::event::Event;
+use crate::pipe::Pipe;
+
 /// Longest time a computing guest goes on before it looks whether it should stop.
 const TICK: Duration = Duration::from_millis(10);
 /// "At once", for a timer: zero would stop it.
 const AT_ONCE: Duration = Duration::from_nanos(1);
+/// Who goes on for so long without giving way hangs.
+const HANGS: Duration = Duration::from_secs(15);
 
 /// A thread that does something every [`TICK`] while anybody computes.
 pub struct Ticker {
@@ -32,13 +41,27 @@ pub struct Ticker {
 }
 
 struct Shared {
-    /// Guests that compute right now. The timer is set and stopped under the lock, so it runs exactly while this
-    /// is above zero.
-    computing: Mutex<usize>,
+    /// The timer is set and stopped under the lock, so it runs exactly while somebody computes.
+    computing: Mutex<Everybody>,
     /// Goes off every tick.
     timer: OwnedFd,
     /// The thread shall end.
     stop: AtomicBool,
+}
+
+/// Who computes right now.
+#[derive(Default)]
+struct Everybody {
+    all: Vec<Somebody>,
+    /// How many there have been.
+    count: u64,
+}
+
+struct Somebody {
+    number: u64,
+    since: Instant,
+    /// Where it is told that this one hangs; until it has been.
+    pipe: Option<Arc<Pipe>>,
 }
 
 impl Ticker {
@@ -48,39 +71,44 @@ impl Ticker {
     /// When the process may have no further descriptor or thread.
     pub fn start(tick: impl Fn() + Send + 'static) -> io::Result<Self> {
         let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC)?;
-        let shared = Arc::new(Shared { computing: Mutex::new(0), timer, stop: AtomicBool::new(false) });
+        let shared = Arc::new(Shared { computing: Mutex::default(), timer, stop: AtomicBool::new(false) });
         let ticking = Arc::clone(&shared);
-        let thread =
-            std::thread::Builder::new().name("exec_wasi-epoch".into()).spawn(move || ticking.run(tick))?;
+        let thread = threads::start("exec_wasi-epoch", move || ticking.run(tick))?;
         Ok(Self { shared, thread: Some(thread) })
     }
 
-    /// A guest computes until what this returns is dropped.
-    pub fn computing(&self) -> Computing<'_> {
+    /// A guest's thread computes, or is in a call of the system, until what this returns is dropped. Should that
+    /// never be, it is said through the pipe.
+    pub fn computing(&self, pipe: &Arc<Pipe>) -> Computing<'_> {
         let mut computing = self.shared.lock();
-        *computing += 1;
-        if *computing == 1 {
+        computing.count += 1;
+        let number = computing.count;
+        computing.all.push(Somebody { number, since: Instant::now(), pipe: Some(Arc::clone(pipe)) });
+        if computing.all.len() == 1 {
             self.shared.set(TICK);
         }
-        Computing(&self.shared)
+        Computing { shared: &self.shared, number }
     }
 }
 
 /// See [`Ticker::computing`].
-pub struct Computing<'a>(&'a Shared);
+pub struct Computing<'a> {
+    shared: &'a Shared,
+    number: u64,
+}
 
 impl Drop for Computing<'_> {
     fn drop(&mut self) {
-        let mut computing = self.0.lock();
-        *computing -= 1;
-        if *computing == 0 {
-            self.0.set(Duration::ZERO);
+        let mut computing = self.shared.lock();
+        computing.all.retain(|somebody| somebody.number != self.number);
+        if computing.all.is_empty() {
+            self.shared.set(Duration::ZERO);
         }
     }
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, usize> {
+    fn lock(&self) -> MutexGuard<'_, Everybody> {
         // Nothing under the lock can panic but the timer, and that only by a mistake of ours.
         self.computing.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -103,6 +131,19 @@ impl Shared {
                 return;
             }
             tick();
+            self.tell_who_hangs(HANGS);
+        }
+    }
+
+    fn tell_who_hangs(&self, hangs: Duration) {
+        let now = Instant::now();
+        let hang = |somebody: &mut Somebody| {
+            let after = now.saturating_duration_since(somebody.since);
+            Some((if after >= hangs { somebody.pipe.take() } else { None }?, after))
+        };
+        let hanging: Vec<_> = self.lock().all.iter_mut().filter_map(hang).collect();
+        for (pipe, after) in hanging {
+            pipe.post(Event::Hangs { after });
         }
     }
 }
@@ -121,8 +162,12 @@ impl Drop for Ticker {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::doorbell::Doorbell;
     use std::sync::atomic::AtomicUsize;
-    use std::time::Instant;
+
+    fn pipe() -> Arc<Pipe> {
+        Arc::new(Pipe::new(usize::MAX, Arc::new(Doorbell::new().unwrap())))
+    }
 
     fn counting() -> (Ticker, Arc<AtomicUsize>) {
         let ticks = Arc::new(AtomicUsize::new(0));
@@ -141,11 +186,11 @@ mod tests {
 
     #[test]
     fn it_ticks_while_anybody_computes_and_only_then() {
-        let (ticker, ticks) = counting();
+        let ((ticker, ticks), pipe) = (counting(), pipe());
         std::thread::sleep(5 * TICK);
         assert_eq!(ticks.load(Ordering::Relaxed), 0);
-        let one = ticker.computing();
-        let other = ticker.computing();
+        let one = ticker.computing(&pipe);
+        let other = ticker.computing(&pipe);
         wait_for(&ticks, 3);
         drop(one);
         let so_far = ticks.load(Ordering::Relaxed);
@@ -160,14 +205,28 @@ mod tests {
 
     #[test]
     fn it_ticks_for_whoever_is_left_of_many_that_come_and_go() {
-        let (ticker, ticks) = counting();
+        let ((ticker, ticks), pipe) = (counting(), pipe());
         std::thread::scope(|scope| {
             for _ in 0..4 {
-                scope.spawn(|| (0..10_000).for_each(|_| drop(ticker.computing())));
+                scope.spawn(|| (0..10_000).for_each(|_| drop(ticker.computing(&pipe))));
             }
         });
-        let _computing = ticker.computing();
+        let _computing = ticker.computing(&pipe);
         let so_far = ticks.load(Ordering::Relaxed);
         wait_for(&ticks, so_far + 3);
+    }
+
+    #[test]
+    fn who_hangs_is_told_once_and_who_gives_way_is_not() {
+        let ((ticker, _), pipe) = (counting(), pipe());
+        let hangs = ticker.computing(&pipe);
+        std::thread::sleep(Duration::from_millis(50));
+        let _gave_way = ticker.computing(&pipe);
+        let patience = Duration::from_millis(40);
+        ticker.shared.tell_who_hangs(patience);
+        assert!(matches!(*pipe.take_events(), [Event::Hangs { after }] if after >= patience));
+        drop(hangs);
+        ticker.shared.tell_who_hangs(patience);
+        assert_eq!(pipe.take_events(), []);
     }
 }

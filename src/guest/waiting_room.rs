@@ -10,7 +10,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{sleep, timeout};
 
-use super::signals;
+use super::threads;
 use crate::host::alloc::release_freed_memory;
 use crate::rarely::Rarely;
 
@@ -26,6 +26,8 @@ use crate::rarely::Rarely;
 const PATIENCE: Duration = Duration::from_millis(100);
 /// And so does whoever has waited for so long.
 const LONGEST_QUEUE: Duration = Duration::from_secs(1);
+/// Who closes the room waits so long for its thread, which then ends by itself.
+const LONGEST_CLOSING: Duration = Duration::from_secs(2);
 /// How soon after the last of them has come in what all have left behind is tidied up.
 const TIDY_AFTER: Duration = Duration::from_secs(1);
 
@@ -35,6 +37,7 @@ const TIDY_AFTER: Duration = Duration::from_secs(1);
 pub struct WaitingRoom {
     seat: Seat,
     close: Option<oneshot::Sender<()>>,
+    ended: Mutex<mpsc::Receiver<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -88,14 +91,15 @@ impl WaitingRoom {
         let runtime = Builder::new_current_thread().enable_time().build()?;
         let (close, closed) = oneshot::channel::<()>();
         let handle = runtime.handle().clone();
-        let thread = std::thread::Builder::new().name("exec_wasi-wait".into()).spawn(move || {
-            signals::leave_to_host();
+        let (end, ended) = mpsc::sync_channel::<()>(0);
+        let thread = threads::start("exec_wasi-wait", move || {
             // Nothing is ever sent: that the sender is gone is the signal.
             let _ = runtime.block_on(closed);
+            drop((runtime, end));
         })?;
         let doors = Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)));
         let seat = Seat { handle, doors, given_back: Arc::default(), tidiness: Arc::default() };
-        Ok(Self { seat, close: Some(close), thread: Some(thread) })
+        Ok(Self { seat, close: Some(close), ended: Mutex::new(ended), thread: Some(thread) })
     }
 
     /// Where to wait.
@@ -184,7 +188,12 @@ impl Drop for Outside {
 impl Drop for WaitingRoom {
     fn drop(&mut self) {
         self.close = None;
-        if let Some(thread) = self.thread.take() {
+        // Those who wait are dropped there, with what they hold open on whatever file system.
+        let ended = self.ended.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let has_ended = ended.recv_timeout(LONGEST_CLOSING) != Err(mpsc::RecvTimeoutError::Timeout);
+        if let Some(thread) = self.thread.take()
+            && has_ended
+        {
             // The executor catches what panics in it.
             let _ = thread.join();
         }
@@ -194,7 +203,6 @@ impl Drop for WaitingRoom {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::mpsc;
 
     #[test]
     fn there_is_one_while_it_is_needed() {

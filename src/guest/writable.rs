@@ -17,6 +17,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, mpsc};
 use std::time::{Duration, Instant};
 
+use super::threads;
 use crate::config::Config;
 
 static GRANTED: Mutex<Vec<Weak<Vec<Directory>>>> = Mutex::new(Vec::new());
@@ -72,7 +73,7 @@ impl Directory {
             directory.look();
             let _ = done.send(());
         };
-        let thread = std::thread::Builder::new().name("exec_wasi-look".into()).spawn(look);
+        let thread = threads::start("exec_wasi-look", look);
         let answers = thread.is_ok() && looked.recv_timeout(LOOK) != Err(mpsc::RecvTimeoutError::Timeout);
         let mut place = self.place();
         if place.found.is_none() {

@@ -29,7 +29,8 @@ const BUDGET: Duration = Duration::from_millis(10);
 const NEXT_LOOK: Duration = Duration::from_millis(5);
 /// An input is busy when it has something so soon after the last time.
 const BUSY: Duration = Duration::from_millis(10);
-/// How soon a batch that was refused without a pause is offered again.
+/// How soon a batch that was refused without a pause is offered again; and how soon a paused input looks whether the
+/// host is shutting down, of which it is not told.
 const RETRY: Duration = Duration::from_millis(500);
 
 /// What a look into the pipe came to.
@@ -99,6 +100,7 @@ impl Delivery {
         self.log_events();
         match gate.flow() {
             Flow::Paused => {
+                self.alarm.set(RETRY);
                 self.pipe.attend(Attention::Events);
                 // What came since, and whether it was resumed meanwhile, from another thread.
                 self.log_events();
@@ -120,14 +122,14 @@ impl Delivery {
         self.pipe.attend(Attention::Much);
         match self.look(gate, begun) {
             Look::OutOfTime => gate.bell().ring(),
-            Look::Refused => self.wait_for_engine(gate),
+            Look::Refused => self.wait_for_engine(),
             Look::Delivered if is_busy => self.alarm.set(NEXT_LOOK),
             Look::Delivered | Look::Nothing => {
                 // The bell was off during the look, so what came meanwhile is looked for once more.
                 self.pipe.attend(Attention::Any);
                 match self.look(gate, begun) {
                     Look::Nothing => self.stop_host_if_wanted(),
-                    Look::Refused => self.wait_for_engine(gate),
+                    Look::Refused => self.wait_for_engine(),
                     Look::OutOfTime => gate.bell().ring(),
                     Look::Delivered => {
                         self.pipe.attend(Attention::Much);
@@ -169,11 +171,9 @@ impl Delivery {
     }
 
     /// The engine refused a batch. If it paused us, it will resume us; otherwise we try again by ourselves.
-    fn wait_for_engine(&self, gate: &Gate) {
+    fn wait_for_engine(&self) {
         self.pipe.attend(Attention::Events);
-        if gate.flow() == Flow::Open {
-            self.alarm.set(RETRY);
-        }
+        self.alarm.set(RETRY);
     }
 
     /// Delivers what is there, as long as the time of a call that has `begun` then lasts.

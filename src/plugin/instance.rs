@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::collect::{Delivery, Parts, log, log_prefix};
-use super::gate::Gate;
+use super::gate::{Flow, Gate};
 use super::parsing::Parsing;
 use crate::config::{AfterRun, Config, ConfigError};
 use crate::counters::Counters;
@@ -148,6 +148,10 @@ impl Instance {
 
     /// The bell has rung, or the alarm gone off.
     pub fn collect(&self) {
+        if self.gate.flow() == Flow::Paused && self.input.is_shutting_down(self.alarm_collector) {
+            // The host does not pause an input again that is paused for a limit.
+            self.close();
+        }
         self.delivery().collect(&self.gate);
         let failed_before = matches!(&*self.lock_guest(), Guest::Ready(_, failures) if *failures > 0);
         if failed_before {
@@ -158,12 +162,20 @@ impl Instance {
     /// The engine takes no more records; if that is for good, the guest ends now.
     pub fn pause(&self) {
         // From inside an append it is always a limit that was reached, and no moment to touch collectors.
-        if self.gate.is_appending() || !self.input.is_shutting_down(self.alarm_collector) {
+        if self.gate.is_appending() {
             self.gate.pause();
+        } else if self.input.is_shutting_down(self.alarm_collector) {
+            self.close();
         } else {
-            self.gate.close();
-            self.cancel();
+            self.gate.pause();
+            self.gate.bell().ring();
         }
+    }
+
+    /// The host is shutting down: what the guest has written is handed over as far as the engine takes it.
+    fn close(&self) {
+        self.gate.close();
+        self.cancel();
     }
 
     /// The engine takes records again.

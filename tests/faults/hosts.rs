@@ -74,6 +74,9 @@ fn signalled(signals: &'static [i32]) -> Fault {
             if signal != HUP || reloads() {
                 host.signal(signal);
             }
+            if signal == HUP && reloads() {
+                host.wait_for_log("[reload] start everything");
+            }
             pause(300);
         }
     })

@@ -37,7 +37,7 @@ const PARSED_BLOCK_BYTES: usize = 8 * 1024;
 const BLOCK_RECORD_BYTES: usize = 4 << 20;
 /// As long as a guest computes at a time. A single call of it may have thousands of millions of lines.
 const AT_A_TIME: Duration = Duration::from_millis(10);
-/// Longest line of standard error in the log; the rest of it is cut off.
+/// Longest line of standard error in the log; a longer one comes in pieces.
 const STDERR_LINE_BYTES: usize = 2000;
 
 /// The guest wrote more than the option `output_limit` lets one run write.
@@ -126,7 +126,7 @@ impl Streams {
         let stderr = match config.stderr {
             StderrTo::Record => records("stderr", false),
             StderrTo::Log => Sink::Log(LogLines {
-                lines: Lines::new(STDERR_LINE_BYTES, LongLines::Truncate),
+                lines: Lines::new(STDERR_LINE_BYTES, LongLines::Split),
                 counters: Arc::clone(counters),
             }),
             StderrTo::Discard => Sink::Nothing,

@@ -6,8 +6,6 @@
 use std::fs;
 use std::path::Path;
 
-use rustix::process::{Resource, getrlimit};
-
 /// Bytes that this process can still get; `None` where nothing says. What others take meanwhile nobody knows.
 pub fn bytes() -> Option<u64> {
     let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
@@ -22,9 +20,16 @@ pub fn bytes() -> Option<u64> {
 
 /// What `ulimit -v` leaves; `None` without such a limit.
 pub fn address_space() -> Option<u64> {
-    let limit = getrlimit(Resource::As).current?;
+    // Not by the call, which a sandbox of the host's may refuse.
+    let limits = fs::read_to_string("/proc/self/limits").ok()?;
+    let limit = soft_limit(&limits, "Max address space")?;
     let status = fs::read_to_string("/proc/self/status").ok()?;
     Some(limit.saturating_sub(kilobytes(&status, "VmSize:")?))
+}
+
+/// The first number in a line `key   soft   hard   unit`, or none for `unlimited`.
+fn soft_limit(limits: &str, key: &str) -> Option<u64> {
+    limits.lines().find_map(|line| line.strip_prefix(key))?.split_whitespace().next()?.parse().ok()
 }
 
 /// The bytes in a line `key   123 kB`.
@@ -132,6 +137,16 @@ mod tests {
         ];
         let groups = "9:cpu,cpuacct:/x\n4:hugetlb,memory:/docker/0123\n0::/\n";
         assert_eq!(free(one, groups, &files), Some(500));
+    }
+
+    #[test]
+    fn a_limit_is_the_soft_one() {
+        let text = "Max stack size   8388608   unlimited   bytes\nMax address space   1000   2000   bytes\n";
+        assert_eq!(soft_limit(text, "Max address space"), Some(1000));
+        assert_eq!(
+            soft_limit("Max address space   unlimited   unlimited   bytes", "Max address space"),
+            None
+        );
     }
 
     #[test]

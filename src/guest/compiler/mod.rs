@@ -16,6 +16,7 @@ use wasmtime::{Engine, InstanceAllocationStrategy};
 use super::load::Failure;
 use super::native::Image;
 use super::outcome::causes;
+use super::threads::STACK_BYTES;
 
 pub use lane::turn;
 
@@ -137,6 +138,7 @@ fn like(engine: &Engine, threads: usize) -> Result<Engine, Failure> {
 fn pool(threads: usize) -> Result<rayon::ThreadPool, Failure> {
     rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
+        .stack_size(STACK_BYTES)
         .thread_name(|number| format!("exec_wasi-comp{number}"))
         .build()
         .map_err(|error| Failure::Passing(format!("no threads to compile it: {error}")))

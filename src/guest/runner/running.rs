@@ -13,13 +13,14 @@ use std::time::{Duration, Instant};
 use rustix::process::{getpriority_process, setpriority_process};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
+use wasmtime::InstancePre;
 
 use super::health::Health;
 use super::tether::NewThread;
 use super::{Job, RETRY, no_thread, runs_often, waits_long};
 use crate::config::AfterRun;
 use crate::event::{Event, Level};
-use crate::guest::component;
+use crate::guest::component::{self, Command};
 use crate::guest::engine::{Berth, GuestEngine, Traits};
 use crate::guest::nap;
 use crate::guest::network::Reach;
@@ -30,6 +31,7 @@ use crate::guest::program::{Form, Program, ProgramFile};
 use crate::guest::sandbox::State;
 use crate::guest::state_dir::StateDir;
 use crate::guest::stdio::Streams;
+use crate::guest::threads::STACK_BYTES;
 use crate::guest::turns::Share;
 use crate::guest::waiting_room::{Outside, Seat};
 use crate::guest::writable;
@@ -180,7 +182,7 @@ impl Running {
     fn runtime(&self) -> io::Result<Runtime> {
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         runtime.enable_time().max_blocking_threads(self.blocking_threads()).thread_name("exec_wasi-file");
-        runtime.event_interval(TASKS_BEFORE_GUEST);
+        runtime.event_interval(TASKS_BEFORE_GUEST).thread_stack_size(STACK_BYTES);
         // A thread that hangs outlives its runtime, of which there may be one for each run.
         let (begun, ended) = (Arc::clone(&self.file_threads), Arc::clone(&self.file_threads));
         runtime.on_thread_start(move || {
@@ -235,7 +237,11 @@ impl Running {
             match loaded {
                 Ok(program) => {
                     let begun = Instant::now();
-                    let outcome = match self.hold_directories() {
+                    let held = {
+                        let _call = program.engine.calling(&self.job.pipe);
+                        self.hold_directories()
+                    };
+                    let outcome = match held {
                         Ok(()) => tokio::select! {
                             biased;
                             _ = &mut *cancelled => None,
@@ -343,27 +349,32 @@ impl Running {
             Arc::clone(&self.job.pipe),
             Arc::clone(&self.files_refused),
         );
-        let reach = Arc::clone(&self.reach);
+        let (reach, pipe) = (Arc::clone(&self.reach), Arc::clone(&self.job.pipe));
         self.job.counters.runs.add(1);
         Caught(Box::pin(async move {
             streams.0.begin_run();
-            let guest = async {
+            let engine = &program.engine;
+            let granted = {
+                let _call = engine.calling(&pipe);
                 match &program.form {
-                    Form::Module(module) => match State::granted(&config, &streams.0, files) {
-                        Ok(state) => p1::run(&program.engine.engine, module, &config, state).await,
-                        Err(reason) => Outcome::NotStarted { reason },
-                    },
-                    Form::Component(command) => {
-                        match component::State::granted(&config, &streams.0, &reach) {
-                            Ok(state) => {
-                                component::run(&program.engine, command, &config, &streams.0, state).await
-                            }
-                            Err(reason) => Outcome::NotStarted { reason },
-                        }
-                    }
+                    Form::Module(module) => State::granted(&config, &streams.0, files)
+                        .map(|state| Granted::Module(module, Box::new(state))),
+                    Form::Component(command) => component::State::granted(&config, &streams.0, &reach)
+                        .map(|state| Granted::Component(command, Box::new(state))),
                 }
             };
-            let guest = program.engine.interruptible(guest, share);
+            let guest = async {
+                match granted {
+                    Ok(Granted::Module(module, state)) => {
+                        p1::run(&engine.engine, module, &config, *state).await
+                    }
+                    Ok(Granted::Component(command, state)) => {
+                        component::run(engine, command, &config, &streams.0, *state).await
+                    }
+                    Err(reason) => Outcome::NotStarted { reason },
+                }
+            };
+            let guest = engine.interruptible(guest, share, pipe);
             match config.timeout {
                 None => guest.await,
                 Some(timeout) => match tokio::time::timeout(timeout, guest).await {
@@ -423,6 +434,12 @@ impl Running {
     fn tell(&self, event: Event) {
         self.job.pipe.post(event);
     }
+}
+
+/// A guest's program, with all that it is granted.
+enum Granted<'a> {
+    Module(&'a InstancePre<State>, Box<State>),
+    Component(&'a Command, Box<component::State>),
 }
 
 /// A run that panics has failed, and costs no more than that: wasmtime-wasi does so where the system has no

@@ -11,7 +11,7 @@ use super::running::{Next, Running, run};
 use crate::config::AfterRun;
 use crate::event::Event;
 use crate::guest::outcome::EXIT_DEFECT;
-use crate::guest::signals;
+use crate::guest::threads;
 use crate::guest::waiting_room::{Outside, Seat};
 use crate::panics;
 use crate::pipe::Pipe;
@@ -51,8 +51,7 @@ impl NewThread {
     /// When the system has no thread left.
     pub fn start(name: &str) -> io::Result<Self> {
         let (guest, given) = oneshot::channel::<(Tether, Box<Running>)>();
-        let handle = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-            signals::leave_to_host();
+        let handle = threads::start(name, move || {
             if let Ok((tether, running)) = given.blocking_recv() {
                 tether.go_on(running);
             }
