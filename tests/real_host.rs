@@ -276,6 +276,37 @@ fn file_storage_that_pauses_its_input_loses_nothing() {
 }
 
 #[test]
+fn the_guest_of_a_paused_input_stops_when_the_host_begins_to() {
+    if !is_real() {
+        return;
+    }
+    for threaded in ["off", "on"] {
+        let scene = Scene::new();
+        let guest = Guest::new().raw("(loop $ever").out("line\n").sleep_ms(50).raw("(br $ever))");
+        scene.file("guest.wat", guest.wat());
+        // Nobody takes the records, so the host waits for its time of grace.
+        let config = format!(
+            "[SERVICE]\n    flush 0.2\n    grace 8\n\
+             [INPUT]\n    Name exec_wasi\n    wasi_path {{folder}}/guest.wat\n    oneshot on\n    \
+             threaded {threaded}\n    mem_buf_limit 100\n\
+             [OUTPUT]\n    Name tcp\n    Match *\n    host 127.0.0.1\n    port {}\n    \
+             retry_limit no_limits\n",
+            free_port()
+        );
+        let mut host = start_loaded(scene, &config);
+        host.wait_for_log("exec_wasi.0 paused (mem buf overlimit");
+        host.signal(15);
+        let signalled = Instant::now();
+        host.wait_for_log("service will shutdown in max 8 seconds");
+        // The guest's thread is gone long before the host is.
+        host.wait_until("no guest", |host| !host.our_threads().contains(&"exec_wasi.0".to_owned()));
+        assert!(signalled.elapsed() < Duration::from_secs(4), "{:?}", signalled.elapsed());
+        assert!(host.is_alive(), "it has not waited");
+        host.wait().assert_logged("Stopped the running guest after");
+    }
+}
+
+#[test]
 fn the_counts_are_among_the_hosts_metrics() {
     if !is_real() {
         return;
