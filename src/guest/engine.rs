@@ -159,17 +159,20 @@ impl GuestEngine {
     }
 
     /// Runs a guest's future so that it can be interrupted whenever it computes, and when it is its turn.
+    /// `call` is what [`calling`](Self::calling) returned, until the guest begins.
     pub fn interruptible<F: Future>(
         &self,
         guest: F,
         share: Rc<Share>,
         pipe: Arc<Pipe>,
+        call: Computing,
     ) -> Interruptible<'_, F> {
-        Interruptible { guest: Box::pin(guest), ticker: &self.ticker, share, pipe, place: Place::default() }
+        let guest = Box::pin(guest);
+        Interruptible { guest, ticker: &self.ticker, share, pipe, call: Some(call), place: Place::default() }
     }
 
     /// The guest's thread makes calls of the system until what this returns is dropped. Should one hang, it is said.
-    pub fn calling(&self, pipe: &Arc<Pipe>) -> Computing<'_> {
+    pub fn calling(&self, pipe: &Arc<Pipe>) -> Computing {
         self.ticker.computing(pipe)
     }
 }
@@ -272,6 +275,8 @@ pub struct Interruptible<'a, F> {
     ticker: &'a Ticker,
     share: Rc<Share>,
     pipe: Arc<Pipe>,
+    /// Given up with the first turn or the wait for it, so that the timer runs on from one to the other.
+    call: Option<Computing>,
     place: Place,
 }
 
@@ -279,9 +284,11 @@ impl<F: Future> Future for Interruptible<'_, F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        let Self { guest, ticker, share, pipe, place } = &mut *self;
+        let Self { guest, ticker, share, pipe, call, place } = &mut *self;
+        let call = call.take();
         place.poll(share, context, |context| {
             let _computing = ticker.computing(pipe);
+            drop(call);
             guest.as_mut().poll(context)
         })
     }

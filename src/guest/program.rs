@@ -25,6 +25,7 @@ use super::outcome::causes;
 use super::sandbox::State;
 use super::scan::{Scan, SharedScan, Stamp, look};
 use super::threads;
+use super::ticker::Computing;
 use crate::config::Config;
 use crate::event::Event;
 use crate::panics;
@@ -134,16 +135,17 @@ impl ProgramFile {
         }
     }
 
-    /// The program as the file holds it now. Waits while it is loaded.
+    /// The program as the file holds it now. Waits while it is loaded; a `call` that was under way ends then.
     ///
     /// # Errors
     /// When the file can't be read, or holds no program that can run here.
-    pub async fn current(&mut self, engine: &Berth, pipe: &Arc<Pipe>) -> Result<Arc<Program>, LoadError> {
-        let refreshed = {
-            let _call = engine.calling(pipe);
-            self.refresh(engine)
-        };
-        let (scan, engine, slot) = match refreshed {
+    pub async fn current(
+        &mut self,
+        engine: &Berth,
+        pipe: &Arc<Pipe>,
+        call: &mut Option<Computing>,
+    ) -> Result<Arc<Program>, LoadError> {
+        let (scan, engine, slot) = match self.refresh(engine) {
             Ok(found) => found,
             Err(error) => return Err(self.error(&error.to_string())),
         };
@@ -160,6 +162,9 @@ impl ProgramFile {
             Ok((mut loaded, is_under_way)) => {
                 if is_under_way && is_large(scan.size_bytes) {
                     pipe.post(Event::BeingLoaded { program: self.path.display().to_string() });
+                }
+                if loaded.borrow().is_none() {
+                    *call = None;
                 }
                 if timeout(LONG_LOAD, loaded.wait_for(Option::is_some)).await.is_err() {
                     pipe.post(Event::StillLoading {

@@ -79,7 +79,7 @@ impl Ticker {
 
     /// A guest's thread computes, or is in a call of the system, until what this returns is dropped. Should that
     /// never be, it is said through the pipe.
-    pub fn computing(&self, pipe: &Arc<Pipe>) -> Computing<'_> {
+    pub fn computing(&self, pipe: &Arc<Pipe>) -> Computing {
         let mut computing = self.shared.lock();
         computing.count += 1;
         let number = computing.count;
@@ -87,17 +87,17 @@ impl Ticker {
         if computing.all.len() == 1 {
             self.shared.set(TICK);
         }
-        Computing { shared: &self.shared, number }
+        Computing { shared: Arc::clone(&self.shared), number }
     }
 }
 
 /// See [`Ticker::computing`].
-pub struct Computing<'a> {
-    shared: &'a Shared,
+pub struct Computing {
+    shared: Arc<Shared>,
     number: u64,
 }
 
-impl Drop for Computing<'_> {
+impl Drop for Computing {
     fn drop(&mut self) {
         let mut computing = self.shared.lock();
         computing.all.retain(|somebody| somebody.number != self.number);

@@ -32,6 +32,7 @@ use crate::guest::sandbox::State;
 use crate::guest::state_dir::StateDir;
 use crate::guest::stdio::Streams;
 use crate::guest::threads::STACK_BYTES;
+use crate::guest::ticker::Computing;
 use crate::guest::turns::Share;
 use crate::guest::waiting_room::{Outside, Seat};
 use crate::guest::writable;
@@ -221,12 +222,14 @@ impl Running {
             if self.next_start(cancelled).await.is_break() {
                 return CANCELLED;
             }
+            let mut call = Some(engine.calling(&self.job.pipe));
             let loaded = tokio::select! {
                 biased;
                 _ = &mut *cancelled => return CANCELLED,
-                loaded = self.program.current(engine, &self.job.pipe) => loaded,
+                loaded = self.program.current(engine, &self.job.pipe, &mut call) => loaded,
             };
             if let Some(outside) = &mut outside {
+                call = None;
                 // Others may have waited for the same compilation, and all would go on together.
                 tokio::select! {
                     biased;
@@ -237,15 +240,12 @@ impl Running {
             match loaded {
                 Ok(program) => {
                     let begun = Instant::now();
-                    let held = {
-                        let _call = program.engine.calling(&self.job.pipe);
-                        self.hold_directories()
-                    };
-                    let outcome = match held {
+                    let call = call.unwrap_or_else(|| engine.calling(&self.job.pipe));
+                    let outcome = match self.hold_directories() {
                         Ok(()) => tokio::select! {
                             biased;
                             _ = &mut *cancelled => None,
-                            outcome = Outside::of(outside.as_deref_mut(), self.run_once(share, &program)) => Some(outcome),
+                            outcome = Outside::of(outside.as_deref_mut(), self.run_once(share, &program, call)) => Some(outcome),
                         },
                         Err(reason) => Some(Outcome::NotStarted { reason }),
                     };
@@ -339,6 +339,7 @@ impl Running {
         &self,
         share: &Rc<Share>,
         program: &Arc<Program>,
+        call: Computing,
     ) -> Caught<impl Future<Output = Outcome> + use<>> {
         let config = Arc::clone(&self.job.config);
         let program = Arc::clone(program);
@@ -354,14 +355,12 @@ impl Running {
         Caught(Box::pin(async move {
             streams.0.begin_run();
             let engine = &program.engine;
-            let granted = {
-                let _call = engine.calling(&pipe);
-                match &program.form {
-                    Form::Module(module) => State::granted(&config, &streams.0, files)
-                        .map(|state| Granted::Module(module, Box::new(state))),
-                    Form::Component(command) => component::State::granted(&config, &streams.0, &reach)
-                        .map(|state| Granted::Component(command, Box::new(state))),
-                }
+            // Not when it is the guest's turn to compute: a directory may be on a server that does not answer.
+            let granted = match &program.form {
+                Form::Module(module) => State::granted(&config, &streams.0, files)
+                    .map(|state| Granted::Module(module, Box::new(state))),
+                Form::Component(command) => component::State::granted(&config, &streams.0, &reach)
+                    .map(|state| Granted::Component(command, Box::new(state))),
             };
             let guest = async {
                 match granted {
@@ -374,7 +373,7 @@ impl Running {
                     Err(reason) => Outcome::NotStarted { reason },
                 }
             };
-            let guest = engine.interruptible(guest, share, pipe);
+            let guest = engine.interruptible(guest, share, pipe, call);
             match config.timeout {
                 None => guest.await,
                 Some(timeout) => match tokio::time::timeout(timeout, guest).await {
