@@ -39,7 +39,6 @@
 pub mod guest;
 #[allow(unsafe_code, reason = "the host's binary interface")]
 pub mod host;
-#[allow(unsafe_code, reason = "its exports are the host's callbacks")]
 pub mod plugin;
 pub use exec_wasi_core::{
     config, counters, doorbell, event, journal, panics, pipe, rarely, record, schedule,

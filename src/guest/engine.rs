@@ -107,7 +107,7 @@ impl GuestEngine {
     /// # Errors
     /// When wasmtime refuses the settings on this machine, or no thread can be started.
     pub fn berth(traits: Traits) -> wasmtime::Result<Berth> {
-        // Only pushes and removals happen under the lock.
+        // Whoever else needs one waits until it is made, and then shares it.
         let mut engines = ENGINES.lock().unwrap_or_else(PoisonError::into_inner);
         engines.retain(|engine| engine.strong_count() > 0);
         let mut known = engines.iter().filter_map(Weak::upgrade);
