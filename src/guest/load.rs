@@ -4,22 +4,17 @@
 //! mapped; anything else is compiled, put into the cache, and mapped from there, so that the compiler's
 //! memory is free again and the first start ends up as small as every later one.
 
-use std::fmt;
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use wasmtime::{ExternType, Module};
-
 use super::cache::{Cache, Found, InputCache};
 use super::compiler::{self, Source};
-use super::component;
 use super::engine::{GuestEngine, VERSION};
 use super::native::{self, Code, Image, Trust};
 use super::outcome::causes;
-use super::program::{Form, Program};
-use super::scan::{Scan, digest, read};
+use super::program::{Failure, Program, ready};
+use super::scan::{Scan, digest, read, recognise};
 use super::writable;
 use crate::event::Event;
 use crate::host::alloc::release_freed_memory;
@@ -27,28 +22,6 @@ use crate::pipe::Pipe;
 
 /// See [`is_large`].
 const LARGE_BYTES: usize = 1_000_000;
-
-/// Why there is no program; a clause about the file.
-#[derive(Clone, Debug)]
-pub enum Failure {
-    /// The file holds none that can run here, whenever it is looked at.
-    NoProgram(String),
-    /// It might work the next time.
-    Passing(String),
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Self::NoProgram(reason) | Self::Passing(reason)) = self;
-        f.write_str(reason)
-    }
-}
-
-impl From<io::Error> for Failure {
-    fn from(error: io::Error) -> Self {
-        Self::Passing(error.to_string())
-    }
-}
 
 /// What is to be loaded, and what for.
 pub struct Load {
@@ -211,70 +184,11 @@ pub fn is_large(size_bytes: usize) -> bool {
     size_bytes >= LARGE_BYTES
 }
 
-/// Makes compiled code ready to run, if it is a program.
-///
-/// # Errors
-/// Why it is none; a clause.
-pub fn ready(engine: &Arc<GuestEngine>, code: &Code) -> Result<Program, String> {
-    let form = match code {
-        Code::Module(module) => module_ready(engine, module)?,
-        Code::Component(component) => Form::Component(component::prepare(engine, component)?),
-    };
-    Ok(Program { engine: Arc::clone(engine), form })
-}
-
-fn module_ready(engine: &GuestEngine, module: &Module) -> Result<Form, String> {
-    check_start(module)?;
-    let module = engine
-        .linker
-        .instantiate_pre(module)
-        .map_err(|error| format!("it asks for what WASI 0.1 does not have: {}", causes(&error)))?;
-    Ok(Form::Module(module))
-}
-
-/// The first bytes tell a module, a component, text and everything else apart.
-pub fn recognise(content: &[u8]) -> Result<(), String> {
-    match content {
-        [] => Err("the file is empty".into()),
-        [0, b'a', b's', b'm', 1, 0, 0, 0, ..] | [0, b'a', b's', b'm', 0x0d, 0, 1, 0, ..] => Ok(()),
-        [0, b'a', b's', b'm', ..] => Err("it is cut off or of an unknown WebAssembly version".into()),
-        text if matches!(text.trim_ascii_start(), [b'(' | b';', ..]) => Ok(()),
-        _ => Err("it is no WebAssembly: neither binary (.wasm) nor text (.wat)".into()),
-    }
-}
-
-fn check_start(module: &Module) -> Result<(), String> {
-    match module.get_export("_start") {
-        Some(ExternType::Func(start)) if start.params().len() == 0 && start.results().len() == 0 => Ok(()),
-        Some(_) => Err("its export \"_start\" is not a function without parameters and results".into()),
-        None if module.get_export("_initialize").is_some() => Err(
-            "it has no function \"_start\" but \"_initialize\": it was built as a library (reactor), not as a program (command)".into(),
-        ),
-        None => Err("it has no function \"_start\": it was built as a library, not as a program".into()),
-    }
-}
-
 #[cfg(test)]
 #[cfg(feature = "compiler")]
 mod tests {
     use super::*;
     use crate::guest::engine::Traits;
-
-    #[test]
-    fn the_first_bytes_tell_what_a_file_is() {
-        for module in [&b"\0asm\x01\0\0\0"[..], b"\0asm\x0d\0\x01\0", b"(module)", b"\n ;; text\n(module)"] {
-            assert_eq!(recognise(module), Ok(()));
-        }
-        for (bytes, reason) in [
-            (&b""[..], "empty"),
-            (b"\0asm", "cut off"),
-            (b"\0asm\x02\0\0\0", "unknown WebAssembly version"),
-            (b"\x7fELF", "no WebAssembly"),
-            (b"#!/bin/sh", "no WebAssembly"),
-        ] {
-            assert!(recognise(bytes).unwrap_err().contains(reason), "{reason}");
-        }
-    }
 
     #[test]
     fn what_can_not_run_is_refused_with_the_reason() {

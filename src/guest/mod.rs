@@ -16,6 +16,7 @@ mod native;
 mod network;
 pub mod precompile;
 mod program;
+mod program_file;
 pub mod runner;
 mod scan;
 #[allow(unsafe_code, reason = "no library of ours has the call")]

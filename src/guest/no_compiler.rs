@@ -2,8 +2,8 @@
 
 use wasmtime::Engine;
 
-use super::load::Failure;
 use super::native::Image;
+use super::program::Failure;
 
 /// A program that is to be compiled: here there is none.
 pub enum Source {}

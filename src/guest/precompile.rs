@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use super::compiler::Source;
 use super::component::is_concurrent;
 use super::engine::{GuestEngine, Traits};
-use super::load::{ready, recognise};
 use super::outcome::causes;
-use super::scan::{is_precompiled, read};
+use super::program::ready;
+use super::scan::{is_precompiled, read, recognise};
 
 /// Compiles the program in `input` to the file `output`, which appears once it is whole. Returns its size
 /// in bytes. With `counts_fuel` it is for inputs with the option `fuel`, and only for those.

@@ -13,7 +13,6 @@ use sha2::{Digest as _, Sha256};
 
 use super::cache::Digest;
 use super::component::{RUN_OF_P3, is_concurrent};
-use super::load::recognise;
 
 /// Read at a time: a program may have tens of megabytes, and with a cache only its digest is needed.
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -183,6 +182,17 @@ pub fn digest(content: &[u8]) -> Digest {
     Sha256::digest(content).into()
 }
 
+/// The first bytes tell a module, a component, text and everything else apart.
+pub fn recognise(content: &[u8]) -> Result<(), String> {
+    match content {
+        [] => Err("the file is empty".into()),
+        [0, b'a', b's', b'm', 1, 0, 0, 0, ..] | [0, b'a', b's', b'm', 0x0d, 0, 1, 0, ..] => Ok(()),
+        [0, b'a', b's', b'm', ..] => Err("it is cut off or of an unknown WebAssembly version".into()),
+        text if matches!(text.trim_ascii_start(), [b'(' | b';', ..]) => Ok(()),
+        _ => Err("it is no WebAssembly: neither binary (.wasm) nor text (.wat)".into()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -225,5 +235,21 @@ mod tests {
             assert!(scan(&path).is_err());
         }
         std::fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn the_first_bytes_tell_what_a_file_is() {
+        for module in [&b"\0asm\x01\0\0\0"[..], b"\0asm\x0d\0\x01\0", b"(module)", b"\n ;; text\n(module)"] {
+            assert_eq!(recognise(module), Ok(()));
+        }
+        for (bytes, reason) in [
+            (&b""[..], "empty"),
+            (b"\0asm", "cut off"),
+            (b"\0asm\x02\0\0\0", "unknown WebAssembly version"),
+            (b"\x7fELF", "no WebAssembly"),
+            (b"#!/bin/sh", "no WebAssembly"),
+        ] {
+            assert!(recognise(bytes).unwrap_err().contains(reason), "{reason}");
+        }
     }
 }

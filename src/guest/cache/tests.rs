@@ -130,7 +130,7 @@ fn a_module_goes_on_running_when_its_entry_is_removed() {
     program.store(&cache).unwrap();
     let Found::Program(code) = program.find(&cache) else { panic!("not found") };
     fs::remove_dir_all(place.path()).unwrap();
-    let ready = crate::guest::load::ready(&program.engine, &code);
+    let ready = crate::guest::program::ready(&program.engine, &code);
     assert!(ready.is_ok());
 }
 

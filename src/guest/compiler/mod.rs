@@ -13,9 +13,9 @@ use std::borrow::Cow;
 
 use wasmtime::{Engine, InstanceAllocationStrategy};
 
-use super::load::Failure;
 use super::native::Image;
 use super::outcome::causes;
+use super::program::Failure;
 use super::threads::STACK_BYTES;
 
 pub use lane::turn;
