@@ -82,6 +82,13 @@ fn signalled(signals: &'static [i32]) -> Fault {
     })
 }
 
+/// Up to 4.0, the host closes the timer of an input with an interval twice when it pauses it
+/// (`flb_input_collector_pause`). Whatever another thread opens between the two is closed with it, and what the host
+/// opens next may be closed in its place: of fifty reloads one may never end, since its timer is gone.
+fn closes_timers_twice() -> bool {
+    host::host_version() < (4, 1, 0)
+}
+
 /// So many inputs with the same guest.
 fn inputs(count: usize, guest: &Guest) -> Fault {
     (0..count)
@@ -119,7 +126,7 @@ rows! {
         .option("mem_buf_limit", "1M")
         .host_args(&["-f", "0.2"])
         .meanwhile(|host| {
-            if !reloads() {
+            if !reloads() || closes_timers_twice() {
                 return;
             }
             // Before it has its handlers, the signal would end it.
