@@ -33,6 +33,8 @@ use crate::config::Config;
 const OTHER_HANDLES: usize = 100;
 /// An open file is a handle, and reading or writing it one more.
 const HANDLES_PER_FILE: usize = 2;
+/// A socket is a handle, each of its two streams is, and what waits for one.
+const HANDLES_PER_CONNECTION: usize = 4;
 
 /// Bytes that the host copies for one call of a component, which may name the same megabyte again and again. More than
 /// anybody hands over at a time; the functions that take much are asked beforehand how much.
@@ -106,9 +108,13 @@ impl State {
     }
 }
 
-/// Handles that a component may hold at a time; and of WASI 0.3, tasks, streams and futures.
+/// Handles that a component may hold at a time; and of WASI 0.3, tasks, streams and futures. One more ends it: there is
+/// no error for that in most interfaces.
 fn most_handles(config: &Config) -> usize {
-    OTHER_HANDLES + HANDLES_PER_FILE * config.open_files_limit as usize
+    let for_connections = if config.has_network() { config.connections_limit as usize } else { 0 };
+    OTHER_HANDLES
+        + HANDLES_PER_FILE * config.open_files_limit as usize
+        + HANDLES_PER_CONNECTION * for_connections
 }
 
 /// A component that is ready to run.

@@ -5,7 +5,7 @@ use crate::fault::Fault;
 
 /// A host function as a core module imports it: its name there, its core type, and what it is made from. `MEMORY` in
 /// that stands for the guest's memory.
-struct Import(&'static str, &'static str, &'static str);
+struct Import<'a>(&'a str, &'a str, &'a str);
 
 /// A component whose `run` is `body`, with `imports` of instances and the functions it takes from them. Its memory
 /// has `pages`, with `data` at 1000.
@@ -202,6 +202,26 @@ fn two_seconds_of(component: &str) -> Fault {
         .leaves_memory_below(BELOW_KB)
 }
 
+/// Requests that are kept, each with something of three megabytes that the host holds.
+fn requests_with(what: &str, case: &str) -> Fault {
+    let set = format!("lower (func $types \"[method]outgoing-request.set-{what}\") MEMORY");
+    let guest = component(
+        HTTP,
+        &[NEW_FIELDS, NEW_REQUEST, Import("set", "(param i32 i32 i32 i32) (result i32)", &set)],
+        60,
+        "",
+        &format!(
+            "(memory.fill (i32.const 100000) (i32.const 65) (i32.const 3000000))
+             (loop $more
+               (drop (call $set (call $request (call $fields)) {case} (i32.const 100000) (i32.const 3000000)))
+               (local.set $b (i32.add (local.get $b) (i32.const 1)))
+               (br_if $more (i32.lt_u (local.get $b) (i32.const 150))))
+             (loop $ever (br $ever))"
+        ),
+    );
+    two_seconds_of(&guest).option("memory_limit", "4M")
+}
+
 rows! {
     a_component_that_writes_without_asking => Fault::program("guest.wat", component(
         STDOUT,
@@ -249,28 +269,17 @@ rows! {
            (br $more))",
     ));
 
-    methods_as_long_as_the_memory => two_seconds_of(&component(
-        HTTP,
-        &[
-            NEW_FIELDS,
-            NEW_REQUEST,
-            Import(
-                "method",
-                "(param i32 i32 i32 i32) (result i32)",
-                "lower (func $types \"[method]outgoing-request.set-method\") MEMORY",
-            ),
-        ],
-        60,
-        "",
-        "(memory.fill (i32.const 100000) (i32.const 65) (i32.const 3000000))
-         (loop $more
-           ;; other(…); the host holds a hundred requests
-           (drop (call $method (call $request (call $fields)) (i32.const 9) (i32.const 100000) (i32.const 3000000)))
-           (local.set $b (i32.add (local.get $b) (i32.const 1)))
-           (br_if $more (i32.lt_u (local.get $b) (i32.const 150))))
-         (loop $ever (br $ever))",
-    ))
-        .option("memory_limit", "4M");
+    methods_as_long_as_the_memory => requests_with(
+        "method",
+        // other(…)
+        "(i32.const 9)",
+    );
+
+    hosts_as_long_as_the_memory => requests_with(
+        "authority",
+        // some(…)
+        "(i32.const 1)",
+    );
 
     names_looked_up_and_given_up => two_seconds_of(&component(
         NAMES,

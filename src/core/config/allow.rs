@@ -12,11 +12,12 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::LazyLock;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 use url::Host;
 
 /// Blocks whose addresses are not, or not surely, somewhere on the public internet (after the registries of
-/// special-purpose addresses). Those of IPv6 that carry an address of IPv4 within are among them.
+/// special-purpose addresses). Of IPv6, only 2000::/3 is given out at all; outside it are also those that carry an
+/// address of IPv4 within.
 static INSIDE: LazyLock<Vec<IpNet>> = LazyLock::new(|| {
     let blocks = [
         "0.0.0.0/8",
@@ -36,18 +37,13 @@ static INSIDE: LazyLock<Vec<IpNet>> = LazyLock::new(|| {
         "203.0.113.0/24",
         "224.0.0.0/4",
         "240.0.0.0/4",
-        "::/96",
-        "::ffff:0:0/96",
-        "64:ff9b::/96",
-        "64:ff9b:1::/48",
-        "100::/64",
+        "::/3",
         "2001::/23",
         "2001:db8::/32",
         "2002::/16",
-        "fc00::/7",
-        "fe80::/10",
-        "fec0::/10",
-        "ff00::/8",
+        "3fff::/20",
+        "4000::/2",
+        "8000::/1",
     ];
     blocks.map(|block| block.parse().expect("the table has ranges")).to_vec()
 });
@@ -192,7 +188,7 @@ impl Rule {
                 Target::Address(_) => return None,
             }
         } else if let Ok(range) = host.parse::<IpNet>() {
-            Whom::Range(range)
+            Whom::Range(canonical(range))
         } else {
             match Target::parse(host)? {
                 Target::Name(name) if !name.contains('*') => Whom::Name(name),
@@ -266,6 +262,17 @@ fn split_port(item: &str) -> Option<(&str, Option<u16>)> {
     }
 }
 
+/// A range of addresses of IPv4 that are mapped into IPv6 is that of IPv4, as such an address is.
+fn canonical(range: IpNet) -> IpNet {
+    let mapped_bits = 96;
+    match (range.addr().to_canonical(), range.prefix_len().checked_sub(mapped_bits)) {
+        (IpAddr::V4(address), Some(bits)) if range.addr().is_ipv6() => {
+            Ipv4Net::new(address, bits).map_or(range, IpNet::V4)
+        }
+        _ => range,
+    }
+}
+
 /// Whether an address is none of the public internet.
 fn leads_inside(address: IpAddr) -> bool {
     INSIDE.iter().any(|block| block.contains(&address))
@@ -298,6 +305,8 @@ mod tests {
             ("*", "*"),
             ("*:80", "*:80"),
             ("10.0.0.0/8:9000", "10.0.0.0/8:9000"),
+            ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
+            ("::/0", "[::/0]"),
             ("127.0.0.1", "127.0.0.1/32"),
             ("[::1]:8080", "[::1/128]:8080"),
             ("::1", "[::1/128]"),
@@ -370,6 +379,11 @@ mod tests {
                 "64:ff9b::7f00:1",
                 "2002:7f00:1::1",
                 "ff02::1",
+                // Translated into an address of IPv4; for examples; of routers; of nothing.
+                "::ffff:0:7f00:1",
+                "3fff::1",
+                "5f00::1",
+                "100:0:0:1::1",
             ] {
                 assert!(!rules.have_address(address(inner), 80), "{wide} {inner}");
                 assert!(!rules.have_resolved("a.example.org", address(inner), 80), "{wide} {inner}");
@@ -377,6 +391,8 @@ mod tests {
             }
         }
         assert!(rules("*").have_address(address("93.184.216.34"), 80));
+        assert!(rules("*").have_address(address("2606:2800:220:1::1"), 80));
+        assert!(rules("fd00::/8").have_address(address("fd00::1"), 80));
         assert!(rules("0.0.0.0/0").have_address(address("93.184.216.34"), 80));
         assert!(rules("169.254.169.254").have_address(address("169.254.169.254"), 80));
         assert!(rules("127.0.0.0/8").have_address(address("127.0.0.1"), 80));

@@ -14,8 +14,9 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf as _, Bytes};
+use http::header::HOST;
 use http::uri::Scheme;
-use http::{Method, Request, Response, Uri};
+use http::{HeaderValue, Method, Request, Response, Uri};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use hyper::client::conn::http1;
@@ -46,12 +47,16 @@ const P3_TYPES: &str = "wasi:http/types@0.3.0";
 /// Longest method of a request; the longest that is registered has 17 bytes. wasmtime-wasi-http keeps one of any
 /// length for each request, whatever `memory_limit` says.
 const MAX_METHOD_BYTES: usize = 100;
+/// The same for whom a request is for; longer names are not looked up anyway (see [`Target`]).
+const MAX_AUTHORITY_BYTES: usize = 1100;
+/// Bytes of a request's body that wasmtime-wasi-http takes at a time, and keeps for each request that is not sent yet.
+const BODY_CHUNK_BYTES: usize = 64 << 10;
 
 /// Puts these functions of WASI 0.2 in the place of those that `linker` has:
 ///
 /// - which error code is behind the error of a body's stream: wasmtime-wasi-http's own knows none of those that
 ///   bodies end with;
-/// - setting a request's method, see [`MAX_METHOD_BYTES`].
+/// - setting a request's method, and whom it is for, see [`MAX_METHOD_BYTES`].
 ///
 /// # Errors
 /// Only if the types of wasmtime-wasi-http were no longer those of WASI.
@@ -64,31 +69,55 @@ pub fn add_p2_to_linker(linker: &mut Linker<State>) -> WasmResult<()> {
             Ok((error.downcast_ref().and_then(of_body),))
         },
     )?;
-    types.func_wrap("[method]outgoing-request.set-method", |mut store: StoreContextMut<'_, State>, args| {
-        let (request, method): (Resource<p2::OutgoingRequest>, p2::Method) = args;
-        if matches!(&method, p2::Method::Other(name) if name.len() > MAX_METHOD_BYTES) {
-            return Ok((Err(()),));
-        }
-        let set = p2::HostOutgoingRequest::set_method(&mut store.data_mut().http(), request, method)?;
-        Ok((set,))
-    })
+    types.func_wrap(
+        "[method]outgoing-request.set-method",
+        |mut store: StoreContextMut<'_, State>, args| {
+            let (request, method): (Resource<p2::OutgoingRequest>, p2::Method) = args;
+            if matches!(&method, p2::Method::Other(name) if name.len() > MAX_METHOD_BYTES) {
+                return Ok((Err(()),));
+            }
+            let set = p2::HostOutgoingRequest::set_method(&mut store.data_mut().http(), request, method)?;
+            Ok((set,))
+        },
+    )?;
+    types.func_wrap(
+        "[method]outgoing-request.set-authority",
+        |mut store: StoreContextMut<'_, State>, args| {
+            let (request, authority): (Resource<p2::OutgoingRequest>, Option<String>) = args;
+            if is_too_long(authority.as_deref()) {
+                return Ok((Err(()),));
+            }
+            let set =
+                p2::HostOutgoingRequest::set_authority(&mut store.data_mut().http(), request, authority)?;
+            Ok((set,))
+        },
+    )
 }
 
-/// The same for WASI 0.3: setting a request's method.
+fn is_too_long(authority: Option<&str>) -> bool {
+    authority.is_some_and(|authority| authority.len() > MAX_AUTHORITY_BYTES)
+}
+
+/// The same for WASI 0.3: setting a request's method, and whom it is for.
 ///
 /// # Errors
 /// As above.
 pub fn add_p3_to_linker(linker: &mut Linker<State>) -> WasmResult<()> {
-    linker.instance(P3_TYPES)?.func_wrap(
-        "[method]request.set-method",
-        |mut store: StoreContextMut<'_, State>, args| {
-            let (request, method): (Resource<p3::Request>, p3::Method) = args;
-            if matches!(&method, p3::Method::Other(name) if name.len() > MAX_METHOD_BYTES) {
-                return Ok((Err(()),));
-            }
-            Ok((p3::HostRequest::set_method(&mut store.data_mut().http(), request, method)?,))
-        },
-    )
+    let mut types = linker.instance(P3_TYPES)?;
+    types.func_wrap("[method]request.set-method", |mut store: StoreContextMut<'_, State>, args| {
+        let (request, method): (Resource<p3::Request>, p3::Method) = args;
+        if matches!(&method, p3::Method::Other(name) if name.len() > MAX_METHOD_BYTES) {
+            return Ok((Err(()),));
+        }
+        Ok((p3::HostRequest::set_method(&mut store.data_mut().http(), request, method)?,))
+    })?;
+    types.func_wrap("[method]request.set-authority", |mut store: StoreContextMut<'_, State>, args| {
+        let (request, authority): (Resource<p3::Request>, Option<String>) = args;
+        if is_too_long(authority.as_deref()) {
+            return Ok((Err(()),));
+        }
+        Ok((p3::HostRequest::set_authority(&mut store.data_mut().http(), request, authority)?,))
+    })
 }
 
 /// The code of an error that a [`Bounded`] body ends with.
@@ -147,6 +176,10 @@ impl WasiHttpHooks for Client {
     ) -> Box<dyn Future<Output = Result<Exchange, Error>> + Send> {
         Box::new(send(self.network.clone(), request, options.unwrap_or_default()))
     }
+
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        BODY_CHUNK_BYTES
+    }
 }
 
 async fn send(
@@ -165,7 +198,7 @@ async fn send(
     let addresses = to.addresses(&network);
     let addresses = timeout_at(deadline, addresses).await.map_err(|_| Error::DnsTimeout)??;
     let connect_by = options.connect_timeout.map_or(deadline, |time| deadline.min(Instant::now() + time));
-    let stream = timeout_at(connect_by, connect(&network, &to, &addresses));
+    let stream = timeout_at(connect_by, connect(&network, &to, &addresses, connect_by));
     let stream = stream.await.map_err(|_| Error::ConnectionTimeout)??;
     let (mut sender, connection) =
         http1::handshake(TokioIo::new(stream)).await.map_err(|error| of_hyper(&error))?;
@@ -215,6 +248,8 @@ async fn place(network: &Network) -> Result<OwnedSemaphorePermit, Error> {
 /// Where a request goes.
 struct Destination {
     target: Target,
+    /// As the guest wrote it, without a user's name and password.
+    host: HeaderValue,
     port: u16,
     encrypted: bool,
 }
@@ -229,7 +264,9 @@ impl Destination {
         let authority = uri.authority().ok_or(Error::HttpRequestUriInvalid)?;
         let target = Target::parse(authority.host()).ok_or(Error::HttpRequestUriInvalid)?;
         let port = authority.port_u16().unwrap_or(if encrypted { 443 } else { 80 });
-        Ok(Self { target, port, encrypted })
+        let host = authority.as_str().rsplit('@').next().unwrap_or_default();
+        let host = HeaderValue::from_str(host).map_err(|_| Error::HttpRequestUriInvalid)?;
+        Ok(Self { target, host, port, encrypted })
     }
 
     /// Where it may be sent: at least one address.
@@ -270,6 +307,7 @@ impl Destination {
     fn request<B>(&self, mut request: Request<B>) -> Request<B> {
         let path = request.uri().path_and_query().cloned();
         *request.uri_mut() = path.map_or_else(|| Uri::from_static("/"), Uri::from);
+        request.headers_mut().insert(HOST, self.host.clone());
         request
     }
 }
@@ -277,11 +315,15 @@ impl Destination {
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
+/// Longest wait for an address of a name that has others: it may be of a network that swallows everything.
+const LONGEST_KNOCK: Duration = Duration::from_secs(5);
+
 /// Connects to the first address that can be connected to.
 async fn connect(
     network: &Network,
     to: &Destination,
     addresses: &[SocketAddr],
+    by: Instant,
 ) -> Result<Box<dyn Stream>, Error> {
     let encryption = if to.encrypted {
         Some(tls::config().await.map_err(|missing| {
@@ -292,8 +334,12 @@ async fn connect(
         None
     };
     let mut last = Error::DestinationUnavailable;
-    for address in addresses {
-        match TcpStream::connect(address).await {
+    for (at, address) in addresses.iter().enumerate() {
+        let others = u32::try_from(addresses.len() - at - 1).unwrap_or(u32::MAX);
+        let time = by.saturating_duration_since(Instant::now());
+        let time = if others > 0 { LONGEST_KNOCK.min(time / (others + 1)) } else { time };
+        let connected = timeout(time, TcpStream::connect(address)).await;
+        match connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
             Ok(stream) => {
                 // A request is small, and its answer is waited for.
                 let _ = stream.set_nodelay(true);
@@ -325,22 +371,25 @@ fn of_hyper(error: &hyper::Error) -> Error {
     }
     if error.is_timeout() {
         Error::HttpResponseTimeout
-    } else if error.is_incomplete_message() {
+    } else if error.is_incomplete_message() || is(error, &[io::ErrorKind::UnexpectedEof]) {
         Error::HttpResponseIncomplete
     } else if error.is_parse_too_large() {
         Error::HttpResponseHeaderSectionSize(None)
-    } else if error.is_closed() || error.is_canceled() || is_cut_off(error) {
+    } else if error.is_closed() || error.is_canceled() || is(error, &GONE) {
         Error::ConnectionTerminated
     } else {
         Error::HttpProtocolError
     }
 }
 
-/// Whether the other side is gone, and not only at odds with the protocol.
-fn is_cut_off(error: &hyper::Error) -> bool {
-    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+/// The other side is gone, and not only at odds with the protocol.
+const GONE: [io::ErrorKind; 3] =
+    [io::ErrorKind::BrokenPipe, io::ErrorKind::ConnectionAborted, io::ErrorKind::ConnectionReset];
+
+/// Whether one of these is behind it.
+fn is(error: &hyper::Error, kinds: &[io::ErrorKind]) -> bool {
     let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
-    cause.is_some_and(|cause| matches!(cause.kind(), BrokenPipe | ConnectionAborted | ConnectionReset))
+    cause.is_some_and(|cause| kinds.contains(&cause.kind()))
 }
 
 /// A body within its bounds.
@@ -413,5 +462,23 @@ impl<B: Body<Data = Bytes, Error = Error> + Unpin> Body for Bounded<B> {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_asked_learns_no_password() {
+        for (uri, host) in [
+            ("http://user:secret@a.example:8099/x", "a.example:8099"),
+            ("https://a.example", "a.example"),
+            ("http://[::1]:80/", "[::1]:80"),
+        ] {
+            let to = Destination::of(&uri.parse().unwrap()).expect("it can be asked");
+            let request = to.request(Request::builder().uri(uri).header(HOST, "x@y").body(()).unwrap());
+            assert_eq!(request.headers()[HOST], host);
+        }
     }
 }
