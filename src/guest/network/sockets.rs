@@ -4,8 +4,8 @@
 
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 use wasmtime::{Error, Result, StoreContextMut};
-use wasmtime_wasi::p2::bindings::sockets::network::{self, ErrorCode, IpAddressFamily, IpSocketAddress};
-use wasmtime_wasi::p2::bindings::sockets::{tcp, tcp_create_socket, udp, udp_create_socket};
+use wasmtime_wasi::p2::bindings::sockets::network::{self, ErrorCode, IpAddressFamily};
+use wasmtime_wasi::p2::bindings::sockets::{tcp, tcp_create_socket, udp_create_socket};
 use wasmtime_wasi::p2::{self, SocketError};
 use wasmtime_wasi::p3::bindings::sockets::types as p3;
 use wasmtime_wasi::sockets::{TcpSocket, UdpSocket, WasiSocketsCtxView};
@@ -14,9 +14,8 @@ use super::names::LookUps;
 use super::{Network, Refusal};
 use crate::guest::component::State;
 
-/// Where WASI 0.2 has connections, and datagrams.
+/// Where WASI 0.2 has connections.
 const P2_TCP: &str = "wasi:sockets/tcp@0.2.12";
-const P2_UDP: &str = "wasi:sockets/udp@0.2.12";
 /// Where WASI 0.3 has its sockets.
 pub const P3_SOCKETS: &str = "wasi:sockets/types@0.3.0";
 
@@ -59,22 +58,6 @@ pub fn add_p2_to_linker(linker: &mut Linker<State>) -> Result<()> {
                 Ok(accepted) => Ok((Ok(accepted),)),
                 Err(error) => Ok((Err(error.downcast()?),)),
             }
-        },
-    )?;
-    linker.instance(P2_UDP)?.func_wrap_async(
-        "[method]udp-socket.stream",
-        |mut store: StoreContextMut<'_, State>,
-         (socket, peer): (Resource<p2::UdpSocket>, Option<IpSocketAddress>)| {
-            Box::new(async move {
-                // What the last stream has begun to receive ends with it, but only when its task gets to it; until
-                // then wasmtime-wasi takes the socket for one in use, and traps.
-                tokio::task::yield_now().await;
-                let mut view = view(store.data_mut());
-                match udp::HostUdpSocket::stream(&mut view.general, socket, peer).await {
-                    Ok(streams) => Ok((Ok(streams),)),
-                    Err(error) => Ok((Err(error.downcast()?),)),
-                }
-            })
         },
     )
 }
