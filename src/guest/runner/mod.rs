@@ -8,8 +8,8 @@
 //! when the next start is far away: the input then waits in the waiting room, and gets a new thread when
 //! the time has come.
 //!
-//! Here is what the host's thread sees of it. What goes from thread to thread is in [`tether`], the runs are in
-//! [`running`].
+//! Here is what the host's thread sees of it. What goes from thread to thread is in `tether`, the runs are in
+//! `running`.
 
 mod health;
 mod running;
