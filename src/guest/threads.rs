@@ -1,7 +1,9 @@
 //! Threads of ours: named, with a stack of a known size, and without the host's signals.
 
 use std::io;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
 
 use super::signals;
 
@@ -17,4 +19,9 @@ pub fn start(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<Join
         signals::leave_to_host();
         run();
     })
+}
+
+/// Whether the other end, which a thread holds until it ends, is gone; waits for that, up to `patience`.
+pub fn has_ended(end: &Receiver<()>, patience: Duration) -> bool {
+    end.recv_timeout(patience) != Err(RecvTimeoutError::Timeout)
 }

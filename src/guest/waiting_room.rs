@@ -190,9 +190,8 @@ impl Drop for WaitingRoom {
         self.close = None;
         // Those who wait are dropped there, with what they hold open on whatever file system.
         let ended = self.ended.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let has_ended = ended.recv_timeout(LONGEST_CLOSING) != Err(mpsc::RecvTimeoutError::Timeout);
-        if let Some(thread) = self.thread.take()
-            && has_ended
+        if threads::has_ended(ended, LONGEST_CLOSING)
+            && let Some(thread) = self.thread.take()
         {
             // The executor catches what panics in it.
             let _ = thread.join();

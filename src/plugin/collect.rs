@@ -207,9 +207,7 @@ impl Delivery {
                         }
                         continue;
                     }
-                    if gate.flow() == Flow::Open
-                        && let Some(waited) = self.offers.stuck.is_told()
-                    {
+                    if let Some(waited) = self.offers.is_stuck(gate) {
                         self.log(&Event::Stuck { records: piece.records, bytes: piece.len, waited });
                     }
                     return Look::Refused;

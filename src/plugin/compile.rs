@@ -3,10 +3,10 @@
 
 use std::ffi::{CStr, OsStr, c_char, c_int};
 use std::os::unix::ffi::OsStrExt;
-use std::panic::catch_unwind;
 use std::path::Path;
 
 use crate::guest::precompile::precompile;
+use crate::panics;
 
 /// Compiles the program in the file `input` to the file `output`. Returns 0; or -1, and then `message`,
 /// which has room for `message_len` bytes, is a C string with the reason, cut to fit. Starts threads and
@@ -27,11 +27,11 @@ pub unsafe extern "C" fn exec_wasi_compile(
     let input = unsafe { CStr::from_ptr(input) };
     // SAFETY: as above.
     let output = unsafe { CStr::from_ptr(output) };
-    let compiled = catch_unwind(|| precompile(path(input), path(output), counts_fuel != 0));
+    let compiled = panics::caught(|| precompile(path(input), path(output), counts_fuel != 0));
     let reason = match compiled {
         Ok(Ok(_)) => return 0,
         Ok(Err(reason)) => reason,
-        Err(_) => "the compiler panicked".to_owned(),
+        Err(what) => format!("the compiler panicked: {what}"),
     };
     // SAFETY: the caller's memory, ours during the call; any byte is a good one.
     let room = unsafe { std::slice::from_raw_parts_mut(message.cast::<u8>(), message_len) };

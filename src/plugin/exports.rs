@@ -5,7 +5,6 @@
 
 use std::cell::UnsafeCell;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
-use std::panic::catch_unwind;
 use std::path::Path;
 use std::ptr;
 use std::sync::OnceLock;
@@ -295,7 +294,7 @@ extern "C" fn constructor() {
     // Whatever comes below, a host that copies a registration finds one it can read and we refuse.
     fill_registrations(UNSUPPORTED, None);
     // A panic here can only come from memory running out or a defect; then that is how it stays.
-    let _ = catch_unwind(|| {
+    let _ = panics::caught(|| {
         if let Some(symbols) = Symbols::of_program() {
             register(&symbols);
         }

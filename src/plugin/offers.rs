@@ -1,5 +1,7 @@
 //! Offering records to the engine: how many at a time, and what became of them.
 
+use std::time::Duration;
+
 use super::gate::{Flow, Gate};
 use super::stuck::Stuck;
 use super::witness::Witness;
@@ -30,7 +32,7 @@ pub struct Piece {
 pub struct Offers {
     input: Input,
     /// What of the refused may be too large.
-    pub stuck: Stuck,
+    stuck: Stuck,
     /// What of it may have been taken all the same.
     witness: Witness,
 }
@@ -80,5 +82,10 @@ impl Offers {
         gate.flow() == Flow::Open
             && self.input.is_on_engine_thread()
             && self.stuck.offers_less(refused.records)
+    }
+
+    /// Nothing is taken, however little it is, and the input is not paused: for how long, if that is to be said now.
+    pub fn is_stuck(&mut self, gate: &Gate) -> Option<Duration> {
+        (gate.flow() == Flow::Open).then(|| self.stuck.is_told()).flatten()
     }
 }

@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::outcome::EXIT_NOT_STARTED;
+use super::threads;
 use super::waiting_room::WaitingRoom;
 use super::writable::Writable;
 use crate::config::{AfterRun, Config};
@@ -147,7 +148,7 @@ impl Runner {
     /// ends by itself, later. (A host with many inputs tells all of them and then waits for one by one.)
     pub fn join(&mut self, patience: Duration) -> bool {
         let waited = self.cancelled.map_or(Duration::ZERO, |at| at.elapsed());
-        if self.ended.recv_timeout(patience.saturating_sub(waited)) == Err(mpsc::RecvTimeoutError::Timeout) {
+        if !threads::has_ended(&self.ended, patience.saturating_sub(waited)) {
             return false;
         }
         if let Some(thread) = take_thread(&self.thread) {

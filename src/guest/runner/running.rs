@@ -363,15 +363,16 @@ impl Running {
                 Form::Component(command) => component::State::granted(&config, &streams.0, &reach)
                     .map(|state| Granted::Component(command, Box::new(state))),
             };
+            let granted = match granted {
+                Ok(granted) => granted,
+                Err(reason) => return Outcome::NotStarted { reason },
+            };
             let guest = async {
                 match granted {
-                    Ok(Granted::Module(module, state)) => {
-                        p1::run(&engine.engine, module, &config, *state).await
-                    }
-                    Ok(Granted::Component(command, state)) => {
+                    Granted::Module(module, state) => p1::run(&engine.engine, module, &config, *state).await,
+                    Granted::Component(command, state) => {
                         component::run(engine, command, &config, &streams.0, *state).await
                     }
-                    Err(reason) => Outcome::NotStarted { reason },
                 }
             };
             let guest = engine.interruptible(guest, share, pipe, call);
@@ -393,9 +394,7 @@ impl Running {
             self.job.counters.failed_runs.add(1);
             self.health.bad(outcome.to_string(), self.schedule.backoff(), outcome.level())
         };
-        self.tell_of_health(event);
-        self.publish();
-        self.skipped(skipped);
+        self.after_run(event, skipped);
     }
 
     /// Counters are published when the host's thread comes by, which it does for records and events only.
@@ -410,16 +409,16 @@ impl Running {
         self.job.counters.failed_runs.add(1);
         let skipped = self.schedule.run_ended(Turnout::NoGuest, Instant::now());
         let event = self.health.bad(why.to_owned(), self.schedule.backoff(), Level::Error);
-        self.tell_of_health(event);
-        self.publish();
-        self.skipped(skipped);
+        self.after_run(event, skipped);
     }
 
-    /// Starts that were due while the guest still ran, or was being loaded.
-    fn skipped(&self, ticks: u64) {
-        if ticks > 0 {
-            self.job.counters.skipped_runs.add(ticks);
-            self.tell(Event::TicksSkipped { ticks });
+    /// What is told and counted of a run that is over, or could not begin; `skipped` starts were due meanwhile.
+    fn after_run(&mut self, event: Option<Event>, skipped: u64) {
+        self.tell_of_health(event);
+        self.publish();
+        if skipped > 0 {
+            self.job.counters.skipped_runs.add(skipped);
+            self.tell(Event::TicksSkipped { ticks: skipped });
         }
     }
 
