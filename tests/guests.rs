@@ -57,6 +57,25 @@ fn secrets_come_from_a_file_that_not_everyone_may_read() {
 }
 
 #[test]
+fn the_same_variable_comes_from_env_before_its_file_before_the_hosts_environment() {
+    let scene = Scene::new().env("EXEC_WASI_A", "host").env("EXEC_WASI_B", "host").env("EXEC_WASI_C", "host");
+    let file = scene.file("variables", "EXEC_WASI_A=file\nEXEC_WASI_B=file\n");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    let options = [
+        ONCE,
+        ("env", "EXEC_WASI_A=env"),
+        ("env_file", file.as_str()),
+        ("inherit_env", "EXEC_WASI_A, EXEC_WASI_B, EXEC_WASI_C"),
+    ];
+    let guest = Guest::new().print_args_and_env().out("end\n");
+    let mut host = scene.guest(&guest, &options).start();
+    host.wait_until("the end", |host| host.lines().last().is_some_and(|line| line == b"end"));
+    let mut lines = text(&host.lines());
+    lines.sort_unstable();
+    assert_eq!(lines, ["EXEC_WASI_A=env", "EXEC_WASI_B=file", "EXEC_WASI_C=host", "end", "guest0.wat"]);
+}
+
+#[test]
 fn a_state_dir_outlasts_the_run_and_is_not_shared() {
     let scene = Scene::new();
     let path = scene.path("state/of/input").display().to_string();

@@ -173,6 +173,19 @@ fn the_only_run_may_end_the_host_with_its_exit_code() {
 }
 
 #[test]
+fn of_several_runs_that_may_end_the_host_the_first_to_end_gives_the_exit_code() {
+    let ends = [("exit_after_oneshot", "true"), ("propagate_exit_code", "true")];
+    let first = Guest::new().sleep_ms(500).out("first\n").exit(3);
+    let second = Guest::new().out("second\n").sleep_ms(3_600_000).exit(4);
+    let ended = Scene::new().guest(&second, &ends).guest(&first, &ends).start().wait();
+    assert_eq!(ended.status.code(), Some(3), "{}", ended.log);
+    // What the other had written by then is kept.
+    let mut lines = host::text(&ended.lines());
+    lines.sort_unstable();
+    assert_eq!(lines, ["first", "second"]);
+}
+
+#[test]
 fn no_guest_floods_the_log_however_short_its_runs_are() {
     let chatty = Guest::new().err("noise\n").out("run\n");
     let options = [("interval_sec", "0"), ("interval_nsec", "1000000")];

@@ -312,13 +312,27 @@ fn the_counts_are_among_the_hosts_metrics() {
         return;
     }
     let port = free_port();
-    let guest = Guest::new().out("a line of more than ten bytes\n").exit(3);
+    // 29 characters, of which 10 are kept; 100 lines of standard error, of which the log gets 20.
+    let guest =
+        Guest::new().out("a line of more than ten bytes\n").repeat(100, |guest| guest.err("noise\n")).exit(3);
     let port_text = port.to_string();
     let http = ["-H", "-P", &port_text];
-    let mut host = Scene::new().guest(&guest, &[ONCE, ("buf_size", "10")]).before(&http).start();
+    let options = [ONCE, ("buf_size", "10"), ("long_lines", "truncate")];
+    let mut host = Scene::new().guest(&guest, &options).before(&http).start();
     host.wait_for_log("exited with code 3");
     let text = get(port, "/api/v2/metrics/prometheus");
-    for (name, value) in [("runs", 1), ("failed_runs", 1), ("long_lines", 1), ("lost_records", 0)] {
+    for (name, value) in [
+        ("runs", 1),
+        ("failed_runs", 1),
+        ("skipped_runs", 0),
+        ("long_lines", 1),
+        ("long_line_lost_bytes", 19),
+        ("refused_connections", 0),
+        ("unparsed_lines", 0),
+        ("refused_appends", 0),
+        ("lost_records", 0),
+        ("stderr_left_out_lines", 80),
+    ] {
         let line = format!(
             "fluentbit_input_exec_wasi_events_total{{name=\"exec_wasi.0\",event=\"{name}\"}} {value}"
         );
