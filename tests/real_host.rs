@@ -409,6 +409,47 @@ fn an_output_that_is_down_for_five_seconds_costs_nothing() {
     command.args(["-p", "retry_limit=no_limits", "-m", "*", "-f", "0.2"]);
     let mut host = scene.start_command(command);
     std::thread::sleep(Duration::from_secs(5));
+    let lines = receive_forward(&mut host, port, 1_000_000);
+    for (number, line) in lines.iter().enumerate() {
+        assert_eq!(*line, format!("some text of usual length {number:08}").into_bytes());
+    }
+    host.stop().assert_clean();
+}
+
+#[test]
+fn what_a_full_disk_refuses_waits_and_is_neither_lost_nor_doubled() {
+    if !is_real() {
+        return;
+    }
+    let port = free_port();
+    let scene = Scene::new();
+    let program =
+        scene.file("guest.wat", Guest::new().numbered_blocks("some text of usual length", 50_000, 500).wat());
+    // A file that may not grow, to whoever writes it, is as good as a full disk; half a megabyte is enough for all
+    // else. The signal that comes with it is none, as on a full disk.
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' XFSZ; ulimit -f 1024; exec \"$0\" \"$@\""]).arg(host::host_program());
+    command.arg("-e").arg(scene.path("flb-in_exec_wasi.so"));
+    command.arg("-b").arg(scene.path("storage"));
+    command.args(["-i", "exec_wasi", "-p", "oneshot=on", "-p", "log_level=debug"]);
+    command.args(["-p", "storage.type=filesystem", "-p"]);
+    command.arg(format!("wasi_path={program}"));
+    command.args(["-o", "forward", "-p", "host=127.0.0.1", "-p", &format!("port={port}")]);
+    command.args(["-p", "retry_limit=no_limits", "-m", "*", "-f", "0.5"]);
+    let mut host = scene.start_command(command);
+    host.wait_for_log("The engine did not take");
+    let lines = receive_forward(&mut host, port, 50_000);
+    for (number, line) in lines.iter().enumerate() {
+        assert_eq!(*line, format!("some text of usual length {number:08}").into_bytes());
+    }
+    let ended = host.stop();
+    ended.assert_clean();
+    assert!(!ended.log.contains("lost"), "{}", ended.log);
+}
+
+/// So many lines, as they come by the forward protocol at this port; sorted, as a retried chunk may overtake a younger
+/// one.
+fn receive_forward(host: &mut Running, port: u16, count: usize) -> Vec<Vec<u8>> {
     let listener = TcpListener::bind(("127.0.0.1", port)).expect("the port is still free");
     let (send, receive) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
@@ -419,18 +460,14 @@ fn an_output_that_is_down_for_five_seconds_costs_nothing() {
     });
     let mut lines: Vec<Vec<u8>> = Vec::new();
     let begun = Instant::now();
-    while lines.len() < 1_000_000 {
+    while lines.len() < count {
         assert!(begun.elapsed() < 8 * PATIENCE && host.is_alive(), "{} lines; {}", lines.len(), host.log());
         if let Ok(records) = receive.recv_timeout(Duration::from_secs(1)) {
             lines.extend(records.iter().map(|record: &Record| record.line().expect("a line").to_vec()));
         }
     }
-    // A retried chunk may overtake a younger one.
     lines.sort_unstable();
-    for (number, line) in lines.iter().enumerate() {
-        assert_eq!(*line, format!("some text of usual length {number:08}").into_bytes());
-    }
-    host.stop().assert_clean();
+    lines
 }
 
 /// The forward protocol, as far as Fluent Bit speaks it by default: `[tag, records, options]`.

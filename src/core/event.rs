@@ -280,7 +280,7 @@ impl fmt::Display for Event {
             }
             Self::Stuck { records, bytes, waited } => write!(
                 f,
-                "The engine has not taken {records} records ({bytes} bytes) for {}s, although it has not paused this input: its storage is full, storage.total_limit_size of an output is too small, or it is busy with something else. They are offered again and again, and what comes behind them waits.",
+                "The engine has not taken {records} records ({bytes} bytes) for {}s, although it has not paused this input: its storage or the disk is full, storage.total_limit_size of an output is too small, or it is busy with something else. They are offered again and again, and what comes behind them waits.",
                 waited.as_secs()
             ),
             Self::OddTimes { parser, records } => write!(

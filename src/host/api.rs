@@ -278,7 +278,7 @@ impl Input {
     /// # Errors
     /// [`Refused`] when the engine is paused, or has no room. It took nothing then, unless the input has routes with
     /// conditions: each is an append, and what those before the one that failed have taken stays taken
-    /// (`split_and_append_route_payloads`, 4.2 to 5.1.1). [`records_taken`](Self::records_taken) tells.
+    /// (`split_and_append_route_payloads`, 4.2 to 5.1.1). [`records_taken`](Self::records_taken) helps to tell.
     pub fn append(&self, records: usize, bytes: &[u8]) -> Result<(), Refused> {
         let (raw, buf, len) = (self.raw.as_ptr(), bytes.as_ptr().cast(), bytes.len());
         let status = match self.functions.flb_input_log_append_records {
@@ -291,8 +291,9 @@ impl Input {
         if status == 0 { Ok(()) } else { Err(Refused) }
     }
 
-    /// How many records the host counts as taken from this input, once for each route; `None` where it doesn't say, or
-    /// where another thread than this one may count on.
+    /// How many records the host counts as taken from this input, once for each route, and since 4.2 also those whose
+    /// writing failed (`input_chunk_append_raw`); `None` where it doesn't say, or where another thread than this one
+    /// may count on.
     #[must_use]
     pub fn records_taken(&self) -> Option<f64> {
         let functions = self.functions;

@@ -55,17 +55,14 @@ impl Offers {
         let before = self.witness.asks().then(|| self.input.records_taken()).flatten();
         let bytes = &batch.rest()[..piece.len];
         let (result, paused_within) = gate.during_append(|| self.input.append(piece.records, bytes));
+        let growth = before.and_then(|before| Some(self.input.records_taken()? - before));
         let offered = match result {
             Ok(()) => {
-                let count = self.witness.asks_once().then(|| self.input.records_taken()).flatten();
-                self.witness.taken(piece.records, count);
+                self.witness.taken(piece.records, growth);
                 Offered::All
             }
-            Err(Refused) if paused_within => Offered::Part,
-            Err(Refused) => {
-                let counts = before.and_then(|before| Some((before, self.input.records_taken()?)));
-                if self.witness.refused(counts) { Offered::Part } else { Offered::Nothing }
-            }
+            Err(Refused) if self.witness.refused(piece.records, growth) || paused_within => Offered::Part,
+            Err(Refused) => Offered::Nothing,
         };
         match offered {
             Offered::All => self.stuck.taken(),

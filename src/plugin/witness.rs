@@ -2,42 +2,52 @@
 //!
 //! Where an input has routes with conditions (since 4.2), the host makes several appends of one. It ends at the first
 //! that fails and says that it failed; what those before it took stays taken. To offer the same again would double
-//! that, and again each time. The host's own count of an input's records tells: it grows with each part.
+//! that, and again each time. The host's own count of an input's records tells, but not by itself: since 4.2 the host
+//! counts what it is about to write, and leaves it counted when that fails, as it does when a disk is full. So growth
+//! by exactly what was offered is a part only where the input is known to have such routes, which shows when something
+//! is taken more than once.
+
+use std::time::{Duration, Instant};
+
+/// How often the host's count is read while all goes well; it costs as much as some hundred records.
+const LOOK: Duration = Duration::from_secs(10);
 
 /// What is known of one input.
 #[derive(Debug, Default)]
 pub struct Witness {
-    /// Something was taken, and looked at.
-    has_seen: bool,
-    /// More was taken than given: it has such routes.
+    /// Something was taken more than once: it has such routes.
     splits: bool,
     /// The last offer was refused.
     doubts: bool,
+    /// When something was taken and the count was read.
+    looked: Option<Instant>,
 }
 
 impl Witness {
-    /// Whether the host's count is to be read before an offer. That costs as much as some hundred records.
+    /// Whether the host's count is to be read before and after an offer.
     pub fn asks(&self) -> bool {
-        self.splits || self.doubts
+        self.splits || self.doubts || self.looked.is_none_or(|looked| looked.elapsed() >= LOOK)
     }
 
-    /// Whether it is to be read after one that was taken.
-    pub fn asks_once(&self) -> bool {
-        !self.has_seen
-    }
-
-    /// So many records were given and taken; the host's count then, if it was read.
-    pub fn taken(&mut self, given: usize, count: Option<f64>) {
+    /// So many records were given and taken; by how many the count has grown, if it was read.
+    pub fn taken(&mut self, given: usize, growth: Option<f64>) {
         self.doubts = false;
-        self.has_seen = true;
-        self.splits |= count.is_some_and(|count| count > given as f64);
+        if let Some(growth) = growth {
+            self.splits |= growth > given as f64;
+        }
+        // Where the host doesn't count there is no use in asking each time either.
+        if self.asks() {
+            self.looked = Some(Instant::now());
+        }
     }
 
-    /// An offer was refused; the host's count before and after it. Whether part of it was taken.
-    pub fn refused(&mut self, counts: Option<(f64, f64)>) -> bool {
-        let in_part = counts.is_some_and(|(before, after)| after > before);
+    /// So many records were offered and refused; by how many the count has grown all the same. Whether part was taken.
+    pub fn refused(&mut self, offered: usize, growth: Option<f64>) -> bool {
+        let growth = growth.unwrap_or(0.0);
+        let is_all = growth == offered as f64;
+        let in_part = growth > 0.0 && (self.splits || !is_all);
         self.splits |= in_part;
-        self.doubts = !in_part;
+        self.doubts = true;
         in_part
     }
 }
@@ -47,32 +57,55 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_input_whose_records_are_all_taken_once_is_not_asked_about() {
+    fn an_input_whose_records_are_all_taken_once_is_seldom_asked_about() {
         let mut witness = Witness::default();
-        assert!(!witness.asks() && witness.asks_once());
-        witness.taken(100, Some(100.0));
-        assert!(!witness.asks() && !witness.asks_once());
-        // Refused, and so looked at until something is taken.
-        assert!(!witness.refused(None));
         assert!(witness.asks());
-        assert!(!witness.refused(Some((100.0, 100.0))));
-        witness.taken(50, None);
+        witness.taken(100, Some(100.0));
+        assert!(!witness.asks());
+        // Refused, and so looked at until something is taken.
+        assert!(!witness.refused(50, None));
+        assert!(witness.asks());
+        assert!(!witness.refused(50, Some(0.0)));
+        witness.taken(50, Some(50.0));
+        assert!(!witness.asks());
+        // Once in a while, as what it prints may be the first to meet a condition.
+        witness.looked = Instant::now().checked_sub(LOOK);
+        assert!(witness.asks());
+    }
+
+    #[test]
+    fn a_host_that_does_not_count_is_not_asked_each_time() {
+        let mut witness = Witness::default();
+        witness.taken(100, None);
         assert!(!witness.asks());
     }
 
     #[test]
     fn a_refusal_that_the_count_contradicts_is_one_in_part() {
         let mut witness = Witness::default();
-        witness.refused(None);
-        assert!(witness.refused(Some((100.0, 150.0))));
+        witness.refused(100, None);
+        assert!(witness.refused(100, Some(50.0)));
         assert!(witness.asks());
+    }
+
+    #[test]
+    fn what_was_counted_and_could_not_be_written_was_not_taken() {
+        let mut witness = Witness::default();
+        for _ in 0..3 {
+            assert!(!witness.refused(100, Some(100.0)));
+            assert!(witness.asks());
+        }
+        witness.taken(100, Some(100.0));
+        assert!(!witness.asks());
     }
 
     #[test]
     fn routes_show_when_more_is_taken_than_given() {
         let mut witness = Witness::default();
         witness.taken(100, Some(200.0));
-        assert!(witness.asks() && !witness.asks_once());
-        assert!(witness.refused(Some((200.0, 300.0))));
+        assert!(witness.asks());
+        assert!(witness.refused(100, Some(100.0)));
+        witness.taken(100, Some(200.0));
+        assert!(witness.asks());
     }
 }
