@@ -183,6 +183,35 @@ fn of_several_runs_that_may_end_the_host_the_first_to_end_gives_the_exit_code() 
     let mut lines = host::text(&ended.lines());
     lines.sort_unstable();
     assert_eq!(lines, ["first", "second"]);
+
+    // Also if all end before the host has got round to stop.
+    let mut scene = Scene::new();
+    for _ in 0..10 {
+        scene = scene.guest(&Guest::new().exit(3), &ends).guest(&Guest::new().exit(4), &ends);
+    }
+    let ended = scene.start().wait();
+    assert_eq!(ended.log.matches("stopping the host with exit code").count(), 1, "{}", ended.log);
+    let code = ended.status.code().expect("it exits");
+    ended.assert_logged(&format!("stopping the host with exit code {code}"));
+}
+
+#[test]
+fn open_listings_keep_no_component_from_its_files() {
+    let scene = Scene::new();
+    for number in 0..10 {
+        scene.file(&format!("data/{number}"), "");
+    }
+    let grant = format!("{}::/data", scene.path("data").display());
+    let program = scene.file("guest.wat", include_str!("host/listings.wat"));
+    let options = [
+        ("wasi_path", program.as_str()),
+        ("accessible_paths", &grant),
+        ("timeout", "20"),
+        ("exit_after_oneshot", "true"),
+        ("propagate_exit_code", "true"),
+    ];
+    let ended = scene.input("exec_wasi", &options).start().wait();
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.log);
 }
 
 #[test]

@@ -58,6 +58,25 @@ fn a_precompiled_program_where_a_guest_may_write_is_refused() {
     let mut host = scene.input("exec_wasi", &options).start();
     host.wait_for_log("where a program may write: what is run outside the sandbox must not lie there");
     assert!(host.stop().lines().is_empty());
+
+    // That is the file's fault and not its content's: the same elsewhere runs, in whatever order they begin.
+    let scene = scene_with(Guest::new().out("hello\n").wat());
+    assert!(compile(&scene, "guest.wat", "guest.cwasm").status.success());
+    let content = fs::read(scene.path("guest.cwasm")).unwrap();
+    let [open, safe] = ["open/guest.cwasm", "safe/guest.cwasm"].map(|name| scene.file(name, &content));
+    let grant = scene.path("open").display().to_string();
+    let precompiled = ("precompiled", "on");
+    let refused = [("wasi_path", open.as_str()), precompiled, ("accessible_paths", &grant), ONCE];
+    let fine = [("wasi_path", safe.as_str()), precompiled, ONCE];
+    let mut host = scene
+        .input("exec_wasi", &refused)
+        .input("exec_wasi", &fine)
+        .input("exec_wasi", &refused)
+        .input("exec_wasi", &fine)
+        .start();
+    host.wait_until("two refusals", |host| host.log().matches("where a program may write").count() == 2);
+    assert_eq!(host.wait_for_lines(2), [b"hello", b"hello"]);
+    assert_eq!(host.stop().assert_clean().lines().len(), 2);
 }
 
 #[test]

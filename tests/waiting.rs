@@ -88,3 +88,27 @@ fn one_that_fails_is_looked_after_all_the_same() {
     host.wait_for_lines(1);
     host.stop().assert_clean();
 }
+
+#[test]
+fn what_it_had_still_to_tell_is_told_at_the_end() {
+    let guest = Guest::new().out("four\nfour\nfour\n");
+    let options = [EVERY_5_S[0], ("buf_size", "3"), ("long_lines", "drop")];
+    let mut host = Scene::new().guest(&guest, &options).start();
+    host.wait_for_log("longer than buf_size");
+    host.wait_until("no thread", |host| !has_thread(host, "exec_wasi.0"));
+    let told = |log: &str| -> u64 {
+        // "12 bytes"
+        let words: Vec<&str> = log
+            .lines()
+            .filter(|line| line.contains("longer than buf_size"))
+            .flat_map(str::split_whitespace)
+            .collect();
+        words
+            .windows(2)
+            .filter(|pair| pair[1].starts_with("bytes"))
+            .filter_map(|pair| pair[0].parse::<u64>().ok())
+            .sum()
+    };
+    let ended = host.stop();
+    assert_eq!(told(&ended.log), 12, "{}", ended.log);
+}

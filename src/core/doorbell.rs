@@ -57,7 +57,11 @@ impl Alarm {
     }
 
     /// Makes the descriptor readable in `delay` (not zero), instead of whenever it was set for before.
-    pub fn set(&self, delay: Duration) {
+    ///
+    /// # Errors
+    /// When it is no timer any more: up to 4.0 the host closes some of its own descriptors twice, and so may have closed
+    /// this one.
+    pub fn set(&self, delay: Duration) -> io::Result<()> {
         let none = Timespec { tv_sec: 0, tv_nsec: 0 };
         let time = Itimerspec {
             it_interval: none,
@@ -66,8 +70,8 @@ impl Alarm {
                 tv_nsec: i64::from(delay.subsec_nanos()),
             },
         };
-        timerfd_settime(self.0.as_fd(), TimerfdTimerFlags::empty(), &time)
-            .expect("the descriptor is a timer and the time is in range");
+        timerfd_settime(self.0.as_fd(), TimerfdTimerFlags::empty(), &time)?;
+        Ok(())
     }
 
     /// Makes the descriptor unreadable.

@@ -54,6 +54,11 @@ impl InputCache {
         Self { place, told: Mutex::default() }
     }
 
+    /// Where it is.
+    pub fn place(&self) -> &CachePlace {
+        &self.place
+    }
+
     /// Opens the folder. `None` without a cache; `tell` is called if there should be one, and it isn't
     /// what was said before.
     pub fn open(&self, tell: impl FnOnce(Unusable)) -> Option<Cache> {

@@ -110,7 +110,7 @@ impl State {
 
 /// Handles that a component may hold at a time; and of WASI 0.3, tasks, streams and futures. One more ends it: there is
 /// no error for that in most interfaces.
-fn most_handles(config: &Config) -> usize {
+pub fn most_handles(config: &Config) -> usize {
     let for_connections = if config.has_network() { config.connections_limit as usize } else { 0 };
     OTHER_HANDLES
         + HANDLES_PER_FILE * config.open_files_limit as usize

@@ -1,7 +1,7 @@
 //! Listings of directories, for components of WASI 0.2: wasmtime-wasi reads a directory as a whole into memory that
 //! counts nowhere, and keeps it as long as the guest keeps the listing. So a guest has a few at a time.
 //!
-//! (Core modules read page by page, and components of WASI 0.3 through a stream.)
+//! (Core modules keep none; components of WASI 0.3 read through a stream, which holds a thread.)
 
 use wasmtime::component::{Linker, Resource, ResourceTable};
 use wasmtime::{Result, StoreContextMut};

@@ -15,7 +15,6 @@ use super::native::{self, Code, Image, Trust};
 use super::outcome::causes;
 use super::program::{Failure, Program, ready};
 use super::scan::{Scan, digest, read, recognise};
-use super::writable;
 use crate::event::Event;
 use crate::host::alloc::release_freed_memory;
 use crate::pipe::Pipe;
@@ -52,12 +51,6 @@ impl Load {
                 "it is a precompiled program: native code, which no sandbox confines; if you trust whoever made it, set option precompiled".into(),
             )
         })?;
-        if let Some(directory) = writable::decides(&self.path) {
-            return Err(Failure::NoProgram(format!(
-                "it is a precompiled program in \"{}\", where a program may write: what is run outside the sandbox must not lie there",
-                directory.display()
-            )));
-        }
         // Copied, not mapped: others than us may write to it, and to cut it off while it is mapped would
         // end the whole process.
         let image = Image::trusted(self.content()?, trust);

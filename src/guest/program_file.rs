@@ -24,7 +24,8 @@ use super::program::{Failure, Program};
 use super::scan::{Scan, SharedScan, Stamp, look};
 use super::threads;
 use super::ticker::Computing;
-use crate::config::Config;
+use super::writable;
+use crate::config::{CachePlace, Config};
 use crate::event::Event;
 use crate::panics;
 use crate::pipe::Pipe;
@@ -87,8 +88,8 @@ impl Slot {
     }
 }
 
-/// Content, engine, and whether native code is trusted.
-type Key = (Digest, usize, bool);
+/// Content, engine, whether native code is trusted, and where compiled code is kept.
+type Key = (Digest, usize, bool, CachePlace);
 
 static PROGRAMS: Mutex<Option<HashMap<Key, Weak<Slot>>>> = Mutex::new(None);
 
@@ -132,6 +133,15 @@ impl ProgramFile {
             Ok(found) => found,
             Err(error) => return Err(self.error(&error.to_string())),
         };
+        if scan.is_precompiled()
+            && let Some(directory) = writable::decides(&self.path)
+        {
+            // Before it is shared with others: the same content elsewhere may be run.
+            return Err(self.error(&format!(
+                "it is a precompiled program in \"{}\", where a program may write: what is run outside the sandbox must not lie there",
+                directory.display()
+            )));
+        }
         let load = Load {
             engine: Arc::clone(&engine),
             path: self.path.clone(),
@@ -193,7 +203,7 @@ impl ProgramFile {
         } else {
             engine.concurrent().map_err(|error| io::Error::other(causes(&error)))?
         };
-        let slot = slot_for(&scan.digest, &engine, self.trust.is_some());
+        let slot = slot_for(&scan.digest, &engine, self.trust.is_some(), self.cache.place());
         Ok(self.last.insert((scan, engine, slot)).clone())
     }
 
@@ -230,8 +240,8 @@ fn load_on_a_thread(load: Load, slot: Arc<Slot>, done: watch::Sender<Option<Load
     thread.map(drop)
 }
 
-fn slot_for(digest: &Digest, engine: &GuestEngine, trusted: bool) -> Arc<Slot> {
-    let key: Key = (*digest, std::ptr::from_ref(engine).addr(), trusted);
+fn slot_for(digest: &Digest, engine: &GuestEngine, trusted: bool, cache: &CachePlace) -> Arc<Slot> {
+    let key: Key = (*digest, std::ptr::from_ref(engine).addr(), trusted, cache.clone());
     // Only look-ups and insertions happen under the lock.
     let mut programs = PROGRAMS.lock().unwrap_or_else(PoisonError::into_inner);
     let programs = programs.get_or_insert_default();
@@ -254,9 +264,12 @@ mod tests {
     fn the_same_content_is_the_same_program_to_those_who_trust_it_alike() {
         let engine = GuestEngine::berth(Traits::default()).unwrap();
         let [a, b] = [digest(b"a"), digest(b"b")];
-        let (one, two) = (slot_for(&a, &engine, false), slot_for(&a, &engine, false));
+        let of = |digest, trusted, cache: &CachePlace| slot_for(digest, &engine, trusted, cache);
+        let default = CachePlace::Default;
+        let (one, two) = (of(&a, false, &default), of(&a, false, &default));
         assert!(Arc::ptr_eq(&one, &two));
-        assert!(!Arc::ptr_eq(&one, &slot_for(&b, &engine, false)));
-        assert!(!Arc::ptr_eq(&one, &slot_for(&a, &engine, true)));
+        assert!(!Arc::ptr_eq(&one, &of(&b, false, &default)));
+        assert!(!Arc::ptr_eq(&one, &of(&a, true, &default)));
+        assert!(!Arc::ptr_eq(&one, &of(&a, false, &CachePlace::Off)));
     }
 }

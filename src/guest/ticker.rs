@@ -16,7 +16,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::time::{
@@ -31,8 +31,9 @@ use crate::pipe::Pipe;
 const TICK: Duration = Duration::from_millis(10);
 /// "At once", for a timer: zero would stop it.
 const AT_ONCE: Duration = Duration::from_nanos(1);
-/// Who goes on for so long without giving way hangs.
-const HANGS: Duration = Duration::from_secs(15);
+/// Who goes on for so many ticks, some fifteen seconds, without giving way hangs. Counted and not timed: while the whole
+/// process stands still, nobody hangs.
+const HANGS: u32 = 1500;
 
 /// A thread that does something every [`TICK`] while anybody computes.
 pub struct Ticker {
@@ -59,7 +60,8 @@ struct Everybody {
 
 struct Somebody {
     number: u64,
-    since: Instant,
+    /// Ticks since it began.
+    ticks: u32,
     /// Where it is told that this one hangs; until it has been.
     pipe: Option<Arc<Pipe>>,
 }
@@ -83,7 +85,7 @@ impl Ticker {
         let mut computing = self.shared.lock();
         computing.count += 1;
         let number = computing.count;
-        computing.all.push(Somebody { number, since: Instant::now(), pipe: Some(Arc::clone(pipe)) });
+        computing.all.push(Somebody { number, ticks: 0, pipe: Some(Arc::clone(pipe)) });
         if computing.all.len() == 1 {
             self.shared.set(TICK);
         }
@@ -133,19 +135,19 @@ impl Shared {
                 return;
             }
             tick();
-            self.tell_who_hangs(HANGS);
+            self.tell_who_hangs();
         }
     }
 
-    fn tell_who_hangs(&self, hangs: Duration) {
-        let now = Instant::now();
+    /// A tick has passed.
+    fn tell_who_hangs(&self) {
         let hang = |somebody: &mut Somebody| {
-            let after = now.saturating_duration_since(somebody.since);
-            Some((if after >= hangs { somebody.pipe.take() } else { None }?, after))
+            somebody.ticks = somebody.ticks.saturating_add(1);
+            somebody.pipe.take_if(|_| somebody.ticks >= HANGS)
         };
         let hanging: Vec<_> = self.lock().all.iter_mut().filter_map(hang).collect();
-        for (pipe, after) in hanging {
-            pipe.post(Event::Hangs { after });
+        for pipe in hanging {
+            pipe.post(Event::Hangs { after: TICK * HANGS });
         }
     }
 }
@@ -179,7 +181,7 @@ mod tests {
     }
 
     fn wait_for(ticks: &AtomicUsize, wanted: usize) {
-        let begun = Instant::now();
+        let begun = std::time::Instant::now();
         while ticks.load(Ordering::Relaxed) < wanted {
             assert!(begun.elapsed() < Duration::from_secs(20), "it doesn't tick");
             std::thread::sleep(TICK / 10);
@@ -222,13 +224,13 @@ mod tests {
     fn who_hangs_is_told_once_and_who_gives_way_is_not() {
         let ((ticker, _), pipe) = (counting(), pipe());
         let hangs = ticker.computing(&pipe);
-        std::thread::sleep(Duration::from_millis(50));
-        let _gave_way = ticker.computing(&pipe);
-        let patience = Duration::from_millis(40);
-        ticker.shared.tell_who_hangs(patience);
-        assert!(matches!(*pipe.take_events(), [Event::Hangs { after }] if after >= patience));
-        drop(hangs);
-        ticker.shared.tell_who_hangs(patience);
+        (0..HANGS).for_each(|_| {
+            drop(ticker.computing(&pipe));
+            ticker.shared.tell_who_hangs();
+        });
+        assert!(matches!(*pipe.take_events(), [Event::Hangs { .. }]));
+        ticker.shared.tell_who_hangs();
         assert_eq!(pipe.take_events(), []);
+        drop(hangs);
     }
 }

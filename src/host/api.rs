@@ -6,12 +6,16 @@
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::os::fd::RawFd;
 use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::abi;
 use super::symbols::Symbols;
 use crate::event::Level;
 use crate::record::encode::LAST_SECOND;
+
+/// The context that was asked to stop, by its address.
+static STOPPED: AtomicUsize = AtomicUsize::new(0);
 
 macro_rules! functions {
     (mandatory { $($must:ident: $must_type:ident,)* } optional { $($may:ident: $may_type:ident,)* }) => {
@@ -337,6 +341,18 @@ impl Input {
             // SAFETY: the config is valid inside a callback; null stands for all inputs.
             unsafe { flush(self.config, ptr::null_mut()) };
         }
+    }
+
+    /// Whether no other input has asked the host to stop; from then on, one has. The host would take the last one's word
+    /// and not the first one's, as long as it has not got round to stop.
+    #[must_use]
+    pub fn is_first_to_stop_host(&self) -> bool {
+        STOPPED.swap(self.config.addr(), Ordering::Relaxed) != self.config.addr()
+    }
+
+    /// A new context begins, which may lie where an ended one lay.
+    pub fn may_stop_host(&self) {
+        let _ = STOPPED.compare_exchange(self.config.addr(), 0, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     /// Asks the host to stop, as after a signal, and to exit with `status`. `false` if it can't be asked.

@@ -102,7 +102,10 @@ fn write_by_kernel(name: usize) -> io::Result<()> {
 }
 
 fn write_unprotected(name: usize) -> io::Result<()> {
-    let pages = page_of(name)..page_of(name + NEW_NAME.len() - 1) + PAGE;
+    // SAFETY: takes nothing but a number and can't fail for this one.
+    let page = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).map_err(io::Error::other)?;
+    let page_of = |address: usize| address & !(page - 1);
+    let pages = page_of(name)..page_of(name + NEW_NAME.len() - 1) + page;
     let protection = protection_of(name)?;
     let protect = |protection| {
         // SAFETY: changes only what may be done with pages of the host's image that hold a literal; the
@@ -117,12 +120,6 @@ fn write_unprotected(name: usize) -> io::Result<()> {
     // the host reads names on this thread only, later.
     unsafe { std::ptr::copy_nonoverlapping(NEW_NAME.as_ptr(), name as *mut u8, NEW_NAME.len()) };
     protect(protection)
-}
-
-const PAGE: usize = 4096;
-
-fn page_of(address: usize) -> usize {
-    address & !(PAGE - 1)
 }
 
 /// What may be done with the memory at `address`, as mprotect wants it said.

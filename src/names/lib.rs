@@ -27,7 +27,10 @@ pub fn demangled(name: &str) -> String {
         Err(fmt::Error)
     } else if let Ok(rust) = rustc_demangle::try_demangle(name) {
         write!(short, "{rust}")
-    } else if let Ok(symbol) = cpp_demangle::Symbol::new(name) {
+    } else if (name.starts_with("_Z") || name.starts_with("__Z"))
+        // Anything else it would take for a type: "f" for "float".
+        && let Ok(symbol) = cpp_demangle::Symbol::new(name)
+    {
         symbol.structured_demangle(&mut short, &DemangleOptions::default())
     } else {
         Err(fmt::Error)
@@ -84,7 +87,7 @@ mod tests {
         );
         assert_eq!(demangled("_RNvC6_123foo3bar"), "123foo::bar");
         assert_eq!(demangled("_Z1fi"), "f(int)");
-        for plain in ["main", "", "_Znonsense", "é"] {
+        for plain in ["main", "", "_Znonsense", "é", "f", "PKc", "3foo"] {
             assert_eq!(demangled(plain), plain);
         }
     }

@@ -89,9 +89,12 @@ impl Delivery {
         }
     }
 
-    /// The alarm is to go off then, for the instance.
+    /// The alarm is to go off then.
     pub fn look_again(&self, delay: Duration) {
-        self.alarm.set(delay);
+        if self.alarm.set(delay).is_err() {
+            // Without an alarm, by the bell, for everything.
+            self.pipe.attend(Attention::Any);
+        }
     }
 
     /// The bell has rung, or the alarm gone off.
@@ -100,8 +103,8 @@ impl Delivery {
         self.log_events();
         match gate.flow() {
             Flow::Paused => {
-                self.alarm.set(RETRY);
                 self.pipe.attend(Attention::Events);
+                self.look_again(RETRY);
                 // What came since, and whether it was resumed meanwhile, from another thread.
                 self.log_events();
                 if gate.flow() != Flow::Paused {
@@ -123,7 +126,7 @@ impl Delivery {
         match self.look(gate, begun) {
             Look::OutOfTime => gate.bell().ring(),
             Look::Refused => self.wait_for_engine(),
-            Look::Delivered if is_busy => self.alarm.set(NEXT_LOOK),
+            Look::Delivered if is_busy => self.look_again(NEXT_LOOK),
             Look::Delivered | Look::Nothing => {
                 // The bell was off during the look, so what came meanwhile is looked for once more.
                 self.pipe.attend(Attention::Any);
@@ -133,7 +136,7 @@ impl Delivery {
                     Look::OutOfTime => gate.bell().ring(),
                     Look::Delivered => {
                         self.pipe.attend(Attention::Much);
-                        self.alarm.set(NEXT_LOOK);
+                        self.look_again(NEXT_LOOK);
                     }
                 }
             }
@@ -162,7 +165,9 @@ impl Delivery {
 
     /// The guest has ended, the engine has everything, and the options want the host to end as well.
     fn stop_host_if_wanted(&mut self) {
-        if let Some(status) = self.pipe.take_host_status() {
+        if let Some(status) = self.pipe.take_host_status()
+            && self.input.is_first_to_stop_host()
+        {
             self.log(&Event::HostStops { status });
             if !self.input.stop_host(status) {
                 self.log(&Event::HostDidNotStop);
@@ -173,7 +178,7 @@ impl Delivery {
     /// The engine refused a batch. If it paused us, it will resume us; otherwise we try again by ourselves.
     fn wait_for_engine(&self) {
         self.pipe.attend(Attention::Events);
-        self.alarm.set(RETRY);
+        self.look_again(RETRY);
     }
 
     /// Delivers what is there, as long as the time of a call that has `begun` then lasts.

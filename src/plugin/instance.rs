@@ -75,6 +75,7 @@ impl Instance {
 
     fn prepare(started: Started) -> Result<Box<Self>, String> {
         let Started { input, plugin_name, wire, collect } = started;
+        input.may_stop_host();
         let config = Config::from_properties(&input).map_err(|error| error.to_string())?;
         let parser = find_parser(&input, config.parser.as_deref())?;
         let prefix = log_prefix(plugin_name, &input);

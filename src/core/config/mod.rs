@@ -72,7 +72,7 @@ pub enum AfterRun {
 }
 
 /// Where compiled programs are kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum CachePlace {
     /// Where this user's programs keep such things.
     Default,

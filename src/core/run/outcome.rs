@@ -83,7 +83,7 @@ impl Outcome {
         } else if limits.memory_refused {
             Some(format!("memory_limit ({} bytes)", config.memory_limit_bytes))
         } else if matches!(error.downcast_ref(), Some(ResourceTableError::Full)) {
-            Some(format!("open_files_limit ({})", config.open_files_limit))
+            Some("the most handles it may have; more come with open_files_limit and connections_limit".into())
         } else if limits.table_refused {
             Some("the size of tables (1000000 elements)".to_owned())
         } else {

@@ -15,6 +15,11 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, MetadataExt};
 
+use rustix::fs::Mode;
+
+/// Permissions of entries. A guest can make no file that may be executed, so none of its files is an entry, wherever it
+/// may write.
+pub const MODE: Mode = Mode::RWXU;
 const MAGIC: &[u8; 8] = b"EXECWASI";
 const SEAL_BYTES: usize = 20;
 /// Read at a time: an entry may be hundreds of megabytes, and none of it should stay in memory.
@@ -28,7 +33,7 @@ pub enum Flaw {
     /// Its owner's number.
     ForeignOwner(u32),
     /// Its permissions.
-    OthersMayUse(u32),
+    OthersWrote(u32),
     /// It has no seal: cut off, or never ours.
     NoSeal,
     /// The seal is another one's, or bytes have changed.
@@ -42,9 +47,7 @@ impl fmt::Display for Flaw {
         match self {
             Self::NotAFile => write!(f, "it is not a regular file"),
             Self::ForeignOwner(owner) => write!(f, "it belongs to user {owner}"),
-            Self::OthersMayUse(mode) => {
-                write!(f, "it was not written here: others may use it (mode {mode:04o})")
-            }
+            Self::OthersWrote(mode) => write!(f, "it was not written here (mode {mode:04o})"),
             Self::NoSeal => write!(f, "it is cut off"),
             Self::BadChecksum => write!(f, "its checksum is wrong"),
             Self::Unreadable(error) => write!(f, "it can't be read: {error}"),
@@ -78,9 +81,8 @@ impl Entry {
         if metadata.uid() != owner {
             return Err(Flaw::ForeignOwner(metadata.uid()));
         }
-        // Those of ours are nobody else's to read either; a guest's files are, as WASI makes them.
-        if metadata.mode() & 0o077 != 0 {
-            return Err(Flaw::OthersMayUse(metadata.mode() & 0o7777));
+        if metadata.mode() & 0o7777 != MODE.bits() {
+            return Err(Flaw::OthersWrote(metadata.mode() & 0o7777));
         }
         let size = usize::try_from(metadata.len()).map_err(|_| Flaw::NoSeal)?;
         let code_bytes = size.checked_sub(SEAL_BYTES).ok_or(Flaw::NoSeal)?;

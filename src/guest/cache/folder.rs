@@ -44,7 +44,7 @@ pub fn locate(
         CachePlace::Off => Ok(None),
         CachePlace::Folder(path) => Ok(Some(path.clone())),
         CachePlace::Default => default_folder(env).map(Some).ok_or_else(|| Unusable {
-            why: "none of CACHE_DIRECTORY, XDG_CACHE_HOME and HOME names a folder; option cache_dir would"
+            why: "none of CACHE_DIRECTORY, XDG_CACHE_HOME and HOME names a folder by a path that begins with /; option cache_dir would"
                 .into(),
             level: Level::Info,
         }),

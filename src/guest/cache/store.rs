@@ -5,7 +5,7 @@ use std::hash::{Hash, Hasher};
 use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use rustix::fs::{AtFlags, Mode, OFlags, openat, renameat, unlinkat};
+use rustix::fs::{AtFlags, Mode, OFlags, fchmod, openat, renameat, unlinkat};
 use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 use wasmtime::Engine;
@@ -41,6 +41,8 @@ impl Cache {
         let name = entry_name(program, engine);
         let (temporary, file) = self.create()?;
         let written = entry::write(&file, code.bytes())
+            // Whatever the umask took away.
+            .and_then(|()| Ok(fchmod(&file, entry::MODE)?))
             .and_then(|()| Ok(renameat(&self.folder.fd, &temporary, &self.folder.fd, &name)?));
         if let Err(error) = written {
             // Should that fail as well, `prune` removes it some day.

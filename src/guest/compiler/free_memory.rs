@@ -15,16 +15,26 @@ pub fn bytes() -> Option<u64> {
     let memory = group.chain(kilobytes(&machine, "MemAvailable:")).min()?;
     // A group may be kept from swapping; then this is too much, and nothing worse than not to have looked.
     let with_swap = memory + kilobytes(&machine, "SwapFree:").unwrap_or(0);
-    Some(address_space().map_or(with_swap, |left| left.min(with_swap)))
+    Some(address_space().into_iter().chain(data()).fold(with_swap, u64::min))
 }
 
 /// What `ulimit -v` leaves; `None` without such a limit.
 pub fn address_space() -> Option<u64> {
+    left_of("Max address space", "VmSize:")
+}
+
+/// What `ulimit -d` leaves.
+fn data() -> Option<u64> {
+    left_of("Max data size", "VmData:")
+}
+
+/// What is left of a limit; the keys of both in `/proc/self`.
+fn left_of(limit: &str, used: &str) -> Option<u64> {
     // Not by the call, which a sandbox of the host's may refuse.
     let limits = fs::read_to_string("/proc/self/limits").ok()?;
-    let limit = soft_limit(&limits, "Max address space")?;
+    let limit = soft_limit(&limits, limit)?;
     let status = fs::read_to_string("/proc/self/status").ok()?;
-    Some(limit.saturating_sub(kilobytes(&status, "VmSize:")?))
+    Some(limit.saturating_sub(kilobytes(&status, used)?))
 }
 
 /// The first number in a line `key   soft   hard   unit`, or none for `unlimited`.

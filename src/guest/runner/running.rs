@@ -54,6 +54,9 @@ const PUBLISH_EVERY: Duration = Duration::from_secs(5);
 /// was stopped in the middle of one that takes for ever. Look-ups of names have as many more as there may be, so that
 /// a name server that does not answer holds up no file.
 const FILE_THREADS: usize = 4;
+/// Handles that an open listing takes at least, in WASI 0.3. It holds a thread until it has been read, so there are enough
+/// of them for all the listings that the guest's handles let it have.
+const HANDLES_PER_LISTING: usize = 7;
 /// Tasks that go on before the guest does. All that it begins and gives up at once, such as HTTP requests, have to be
 /// gone when it goes on to begin more; it begins far fewer in the time that it computes in one go.
 const TASKS_BEFORE_GUEST: u32 = 10_000;
@@ -97,9 +100,6 @@ pub fn run(
     };
     give_way_to_host();
     let end = runtime.block_on(running.run(&engine, &Rc::default(), cancelled, outside));
-    if end.is_break() {
-        running.streams.end();
-    }
     runtime.shutdown_timeout(FILE_PATIENCE);
     match end {
         ControlFlow::Continue(()) => {
@@ -176,14 +176,16 @@ impl Running {
         Ok((runtime, engine))
     }
 
-    /// Threads for calls of the system that can't be interrupted.
+    /// Threads for calls of the system that can't be interrupted; if so many have outlived their runs, they hang.
     fn blocking_threads(&self) -> usize {
         FILE_THREADS + if self.job.config.has_network() { MOST_LOOK_UPS } else { 0 }
     }
 
     fn runtime(&self) -> io::Result<Runtime> {
         let mut runtime = tokio::runtime::Builder::new_current_thread();
-        runtime.enable_time().max_blocking_threads(self.blocking_threads()).thread_name("exec_wasi-file");
+        let listings = component::most_handles(&self.job.config) / HANDLES_PER_LISTING;
+        let threads = self.blocking_threads() + listings;
+        runtime.enable_time().max_blocking_threads(threads).thread_name("exec_wasi-file");
         runtime.event_interval(TASKS_BEFORE_GUEST).thread_stack_size(STACK_BYTES);
         // A thread that hangs outlives its runtime, of which there may be one for each run.
         let (begun, ended) = (Arc::clone(&self.file_threads), Arc::clone(&self.file_threads));
@@ -220,7 +222,7 @@ impl Running {
                 // It stays on its thread, for longer than anybody should wait for it.
                 outside.give_back();
             }
-            if self.next_start(cancelled).await.is_break() {
+            if self.next_start(engine, cancelled).await.is_break() {
                 return CANCELLED;
             }
             let mut call = Some(engine.calling(&self.job.pipe));
@@ -315,13 +317,18 @@ impl Running {
 
     /// Waits for the next start; breaks off when it is cancelled. While it is held back because the guest failed, a
     /// change of the program's file is a reason to start at once.
-    async fn next_start(&mut self, cancelled: &mut oneshot::Receiver<()>) -> ControlFlow<()> {
+    async fn next_start(&mut self, engine: &Berth, cancelled: &mut oneshot::Receiver<()>) -> ControlFlow<()> {
         while let Some(start) = self.schedule.next_start() {
             let now = Instant::now();
             let held_back = self.schedule.backoff().is_some();
-            if held_back && self.program.has_changed() {
-                self.schedule.forgive(now);
-                break;
+            if held_back {
+                let call = engine.calling(&self.job.pipe);
+                let has_changed = self.program.has_changed();
+                drop(call);
+                if has_changed {
+                    self.schedule.forgive(now);
+                    break;
+                }
             }
             if start.saturating_duration_since(now) >= LONG_WAIT {
                 release_thread_cache();
@@ -432,6 +439,13 @@ impl Running {
 
     fn tell(&self, event: Event) {
         self.job.pipe.post(event);
+    }
+}
+
+impl Drop for Running {
+    /// The input has ended, here or while it waited: what its streams have still to tell.
+    fn drop(&mut self) {
+        self.streams.end();
     }
 }
 

@@ -1,15 +1,13 @@
 //! WASI 0.1: core modules that import `wasi_snapshot_preview1` and export `_start`.
 //!
-//! The functions are wasmtime-wasi's, but for a few cases of some of them that are answered here: sleeping
-//! (`sleep`), writing to standard output and error (`write`), opening files (`files`) and exit codes (`exit`).
-//! Every other case goes to wasmtime-wasi's own function with the arguments untouched, so what is exact there
+//! The functions are wasmtime-wasi's, but for a few cases of some of them that are answered here: writing
+//! to standard output and error (`write`), opening files (`files`) and exit codes (`exit`). Every other case goes to wasmtime-wasi's own function with the arguments untouched, so what is exact there
 //! stays exact. That function is reached by the path its generated code has, which is no promised interface: a
 //! new version of wasmtime-wasi is a moment to look here.
 
 mod exit;
 mod files;
 mod memory;
-mod sleep;
 mod write;
 
 use wasmtime::{Engine, InstancePre, Linker, Store, WasmBacktrace};
@@ -37,7 +35,6 @@ const EMFILE: i32 = 33;
 pub fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
     exit::add_to_linker(linker)?;
-    sleep::add_to_linker(linker)?;
     write::add_to_linker(linker)?;
     files::add_to_linker(linker)?;
     linker.allow_shadowing(false);
