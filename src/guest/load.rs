@@ -77,6 +77,7 @@ impl Load {
         if !wanted() {
             return Err(Failure::Passing("it is not wanted any more".into()));
         }
+        compiler::check_file(self.scan.size_bytes, self.scan.is_text())?;
         let content = self.content()?;
         recognise(&content).map_err(Failure::NoProgram)?;
         let source = Source::new(content)?;

@@ -10,9 +10,9 @@ pub enum Source {}
 
 impl Source {
     /// # Errors
-    /// Always, with what to do.
+    /// Always.
     pub fn new(_content: Vec<u8>) -> Result<Self, Failure> {
-        Err(Failure::NoProgram("it has to be compiled, and this build of the plugin has no compiler: compile it with `exec-wasi compile` of a full build of the same version, and set option precompiled".into()))
+        Err(no_compiler())
     }
 
     pub fn is_large(&self) -> bool {
@@ -30,6 +30,16 @@ impl Source {
     pub fn compile(self, _engine: &Engine) -> Result<Image, Failure> {
         match self {}
     }
+}
+
+/// # Errors
+/// Always, with what to do.
+pub fn check_file(_size_bytes: usize, _is_text: bool) -> Result<(), Failure> {
+    Err(no_compiler())
+}
+
+fn no_compiler() -> Failure {
+    Failure::NoProgram("it has to be compiled, and this build of the plugin has no compiler: compile it with `exec-wasi compile` of a full build of the same version, and set option precompiled".into())
 }
 
 /// A turn to compile; there is nothing to wait for.

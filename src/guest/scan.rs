@@ -63,6 +63,11 @@ impl Scan {
     pub fn is_precompiled(&self) -> bool {
         is_precompiled(&self.head)
     }
+
+    /// Whether it is a program's text, if it is a program at all.
+    pub fn is_text(&self) -> bool {
+        !self.head.starts_with(b"\0asm")
+    }
 }
 
 /// As [`Scan::is_precompiled`], by the first bytes.

@@ -167,10 +167,26 @@ rows! {
     a_program_that_takes_more_memory_to_compile_than_there_is => {
         Fault::program("guest.wasm", of_functions(40))
             .host_limit("-v 1500000")
-            .says_of(1, "Can't run wasi_path", "to compile it takes at least 2198 MB of memory, more than this process can get")
+            .says_of(1, "Can't run wasi_path", "to compile it takes about 2198 MB of memory, more than this process can get")
             .never_says("Compiling")
             .says("compile it with `exec-wasi compile` where there is more, and set option precompiled")
     };
+
+    a_text_that_takes_more_memory_to_read_than_there_is => {
+        Fault::program("guest.wat", format!("(module {})", "(func)".repeat(3_300_000)))
+            .host_limit("-v 1500000")
+            .says_of(1, "Can't run wasi_path", "to compile it takes about 1584 MB of memory, more than this process can get")
+            .leaves_memory_below(100_000)
+    };
+
+    // A few kilobytes, and minutes or gigabytes for the compiler.
+    a_function_of_too_many_loops => refused("guest.wat", wat(&format!("(func {}) {START}", "(loop)".repeat(25_000))), "too many loops");
+
+    a_function_of_too_much_that_may_trap => refused(
+        "guest.wat",
+        wat(&format!("(type $t (func)) (table 1 funcref) (func (param i32) {}) {START}", "(call_indirect (type $t) (local.get 0))".repeat(100_000))),
+        "too much in one that may trap",
+    );
 
     cut_off_at_every_kilobyte => {
         let module = large_module();

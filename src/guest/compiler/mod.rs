@@ -33,14 +33,24 @@ impl Source {
     /// From a file's content, binary or text.
     ///
     /// # Errors
-    /// When the text can't be read as WebAssembly's.
+    /// When the text can't be read as WebAssembly's, or it would take for ever to compile it.
     pub fn new(content: Vec<u8>) -> Result<Self, Failure> {
         let binary = match wat::parse_bytes(&content) {
             Ok(Cow::Borrowed(_)) => content,
             Ok(Cow::Owned(binary)) => binary,
             Err(error) => return Err(invalid(&unreadable(&error.to_string()))),
         };
-        Ok(Self { memory_bytes: need::memory_bytes(&binary), binary })
+        let mut functions = tangle::memory_of_functions(&binary).map_err(|_| Failure::NoProgram(
+            "to compile it would take hours or more memory than there is: its functions have too many loops, too many variables that change in too many of them, too many values for too many branches and calls, or too much in one that may trap".into(),
+        ))?;
+        if nesting::is_in(&binary) {
+            return Err(Failure::NoProgram(
+                "to compile it would take hours or more memory than there is: its components are made of each other too many times over".into(),
+            ));
+        }
+        functions.sort_unstable_by(|one, other| other.cmp(one));
+        let at_a_time = functions.iter().take(threads(binary.len()).max(1)).sum();
+        Ok(Self { memory_bytes: need::memory_bytes(&binary, at_a_time), binary })
     }
 
     /// Whether it takes much to compile it. A small file may have a hundred thousand functions.
@@ -55,37 +65,16 @@ impl Source {
     /// When it can't.
     pub fn check_memory(&self) -> Result<(), Failure> {
         let needed = self.memory_bytes;
-        let address_space =
-            needed.saturating_add(needed / 3).saturating_add(THREAD_ADDRESSES * self.threads() as u64);
-        if free_memory::bytes().is_none_or(|free| needed <= free)
-            && free_memory::address_space().is_none_or(|free| address_space <= free)
-        {
-            return Ok(());
-        }
-        // Without the figure of what is free, which is another one each time: the same failure is told once.
-        Err(Failure::Passing(format!(
-            "to compile it takes at least {} MB of memory, more than this process can get (the machine, its control group, ulimit -v, for which it is {} MB of addresses): compile it with `exec-wasi compile` where there is more, and set option precompiled",
-            needed / 1_000_000,
-            address_space / 1_000_000
-        )))
+        let for_threads = THREAD_ADDRESSES * threads(self.binary.len()) as u64;
+        check(needed, needed.saturating_add(needed / 3).saturating_add(for_threads))
     }
 
     /// Compiles it for an engine.
     ///
     /// # Errors
-    /// When it is no valid program or would take for ever, or there are no threads for it.
+    /// When it is no valid program, or there are no threads for it.
     pub fn compile(self, engine: &Engine) -> Result<Image, Failure> {
-        if tangle::is_in(&self.binary) {
-            return Err(Failure::NoProgram(
-                "to compile it would take hours or more memory than there is: its functions have too many variables that change in too many nested loops, or too many values for too many branches and calls".into(),
-            ));
-        }
-        if nesting::is_in(&self.binary) {
-            return Err(Failure::NoProgram(
-                "to compile it would take hours or more memory than there is: its components are made of each other too many times over".into(),
-            ));
-        }
-        let threads = self.threads();
+        let threads = threads(self.binary.len());
         let compiling = like(engine, threads)?;
         let image = if threads == 0 {
             Image::compiled(&compiling, &self.binary)
@@ -94,15 +83,41 @@ impl Source {
         };
         image.map_err(|error| invalid(&causes(&error)))
     }
-
-    /// Threads that its compilation starts.
-    fn threads(&self) -> usize {
-        if self.binary.len() < ALONE_BYTES {
-            return 0;
-        }
-        std::thread::available_parallelism().map_or(1, usize::from)
-    }
 }
+
+/// Threads that the compilation of a program of this size starts.
+fn threads(size_bytes: usize) -> usize {
+    if size_bytes < ALONE_BYTES {
+        return 0;
+    }
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Whether this process can get the memory that it takes to read a file, before anything is known of what is in it.
+///
+/// # Errors
+/// When it can't.
+pub fn check_file(size_bytes: usize, is_text: bool) -> Result<(), Failure> {
+    let needed = (size_bytes as u64).saturating_mul(if is_text { BYTES_PER_TEXT_BYTE } else { 1 });
+    check(needed, needed)
+}
+
+fn check(needed: u64, addresses: u64) -> Result<(), Failure> {
+    if free_memory::bytes().is_none_or(|free| needed <= free)
+        && free_memory::address_space().is_none_or(|free| addresses <= free)
+    {
+        return Ok(());
+    }
+    // Without the figure of what is free, which is another one each time: the same failure is told once.
+    Err(Failure::Passing(format!(
+        "to compile it takes about {} MB of memory, more than this process can get (the machine, its control group, ulimit -d, ulimit -v, for which it is {} MB of addresses): compile it with `exec-wasi compile` where there is more, and set option precompiled",
+        needed / 1_000_000,
+        addresses / 1_000_000
+    )))
+}
+
+/// Memory that it takes to read a byte of text: 75 of `(func)` and 23 of `nop`.
+const BYTES_PER_TEXT_BYTE: u64 = 80;
 
 /// A program smaller than this is compiled by the thread that loads it: it takes milliseconds, and threads with
 /// what the allocator has for each take some as well.

@@ -1,17 +1,24 @@
 //! Programs that no compiler should be given.
 //!
 //! The compiler's effort for a function doesn't only grow with its size. A few kilobytes can take it minutes, or
-//! more memory than there is, by three things that it holds, or looks at, again and again:
+//! more memory than there is, by what it holds, or looks at, again and again:
 //!
+//! - loops, squared;
 //! - the variables that change in a loop, counted for each loop by itself;
 //! - the variables that change in a block, counted for each branch to its end, and all this squared;
-//! - the values that blocks and functions take and give: a thousand of them by two bytes.
+//! - the values that blocks and functions take and give: a thousand of them by two bytes;
+//! - all that may trap, at ten and more kilobytes of memory each (see [`need`](super::need)).
 //!
 //! Written programs are far from that, so one that isn't is refused.
 
+use super::need;
 use wasmparser::{
     BinaryReaderError, BlockType, Catch, CompositeInnerType, FunctionBody, Operator, Parser, Payload, TypeRef,
 };
+
+/// Most loops of a program's functions, each function's squared. It makes for half a minute. Large programs have some
+/// millions, thousands of loops in one function hardly any.
+const MOST_LOOPS: u64 = 500_000_000;
 
 /// Most of these of one function: loops, times the variables that change in them. It makes for half a minute
 /// and a gigabyte. The largest interpreters' main functions have some thousands.
@@ -28,17 +35,33 @@ const LOOKS_PER_BYTE: u64 = 4000;
 const MOST_VALUES: u64 = 100_000;
 const BYTES_OF_VALUE: u64 = 4;
 
+/// Most memory for one function. Its time grows faster than that, and would be some minutes.
+const MOST_MEMORY_BYTES: u64 = 3_000_000_000;
+
 /// A function can have no more.
 const MOST_VARIABLES: usize = 50_000;
 
-/// Whether a program, in binary form, has a function beyond the limit. What can't be read has none.
-pub fn is_in(binary: &[u8]) -> bool {
-    any_function(binary).unwrap_or(false)
+/// A program with a function beyond the limits.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Tangled;
+
+/// Memory, in bytes, that it takes for each of a program's functions, given in binary form, besides what grows with its
+/// size. What can't be read takes none.
+///
+/// # Errors
+/// When one is beyond the limits.
+pub fn memory_of_functions(binary: &[u8]) -> Result<Vec<u64>, Tangled> {
+    let mut memory = Vec::new();
+    match any_function(binary, &mut memory) {
+        Ok(true) => Err(Tangled),
+        // What comes behind the place that can't be read is not compiled.
+        Ok(false) | Err(_) => Ok(memory),
+    }
 }
 
-fn any_function(binary: &[u8]) -> Result<bool, BinaryReaderError> {
+fn any_function(binary: &[u8], memory: &mut Vec<u64>) -> Result<bool, BinaryReaderError> {
     let mut types = Types::default();
-    let mut looks: u64 = 0;
+    let (mut looks, mut loops): (u64, u64) = (0, 0);
     let most_looks = MOST_LOOKS + LOOKS_PER_BYTE * binary.len() as u64;
     for payload in Parser::new(0).parse_all(binary) {
         match payload? {
@@ -75,10 +98,14 @@ fn any_function(binary: &[u8]) -> Result<bool, BinaryReaderError> {
                 // The compiler may be at the others before it is at one that can't be read.
                 let Ok(tangle) = measured(&body, &types, results) else { continue };
                 looks = looks.saturating_add(tangle.moves.saturating_mul(tangle.moves));
+                loops = loops.saturating_add(tangle.loops.saturating_mul(tangle.loops));
+                memory.push(tangle.memory);
                 let explained = body.as_bytes().len() as u64 / BYTES_OF_VALUE;
                 if tangle.in_loops > MOST_IN_LOOPS
                     || tangle.values > MOST_VALUES + explained
                     || looks > most_looks
+                    || loops > MOST_LOOPS
+                    || tangle.memory > MOST_MEMORY_BYTES
                 {
                     return Ok(true);
                 }
@@ -121,6 +148,8 @@ impl Types {
 /// A function's effort, as above.
 #[derive(Default)]
 struct Tangle {
+    loops: u64,
+    memory: u64,
     in_loops: u64,
     moves: u64,
     values: u64,
@@ -144,10 +173,14 @@ fn measured(body: &FunctionBody<'_>, types: &Types, results: u64) -> Result<Tang
     let mut changes: u64 = 0;
     // Of each variable, which of these was the latest that changed it.
     let mut latest: Vec<Option<u64>> = Vec::new();
-    for operator in body.get_operators_reader()? {
-        let operator = operator?;
+    let mut operators = body.get_operators_reader()?;
+    while !operators.eof() {
+        let code = &body.as_bytes()[operators.original_position() - body.range().start..];
+        let operator = operators.read()?;
+        tangle.memory += need::of_operator(code);
         match operator {
             Operator::Loop { blockty } => {
+                tangle.loops += 1;
                 let (taken, given) = types.of_block(blockty);
                 tangle.values += taken + given;
                 blocks.push(Block { is_loop: true, begun: changes, changing: 0, values: taken, branches: 0 });
@@ -250,7 +283,11 @@ fn branch(blocks: &mut [Block], depth: u32) -> u64 {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use super::is_in;
+    use super::{Tangled, memory_of_functions};
+
+    fn is_in(binary: &[u8]) -> bool {
+        memory_of_functions(binary) == Err(Tangled)
+    }
 
     /// So many variables, each changed in the innermost of so many loops, `times` each.
     fn module(variables: usize, loops: usize, times: usize) -> String {
@@ -281,6 +318,42 @@ mod tests {
 
     fn is_in_text(text: &str) -> bool {
         is_in(&wat::parse_str(text).expect("it can be read"))
+    }
+
+    #[test]
+    fn loops_count_squared_wherever_they_are() {
+        let one = |open: &str, close: &str, times, functions| {
+            let body = format!("{}{}", open.repeat(times), close.repeat(times));
+            is_in_text(&format!("(module {})", format!("(func {body})").repeat(functions)))
+        };
+        for (open, close) in [("(loop)", ""), ("(loop ", ")")] {
+            assert!(!one(open, close, 10_000, 1));
+            assert!(one(open, close, 25_000, 1));
+            assert!(!one(open, close, 1_000, 100));
+        }
+        assert!(one("(loop)", "", 10_000, 6));
+    }
+
+    #[test]
+    fn what_may_trap_counts_by_its_memory() {
+        let one = |operator: &str, times| {
+            let body = operator.repeat(times);
+            memory_of_functions(
+                &wat::parse_str(format!(
+                    "(module (type $t (func)) (table 1 funcref) (memory 1) (func (local i32) {body}))"
+                ))
+                .unwrap(),
+            )
+        };
+        let calls = |times| one("(call_indirect (type $t) (local.get 0))", times);
+        assert_eq!(calls(1000), Ok(vec![35_000_000]));
+        assert_eq!(calls(100_000), Err(Tangled));
+        assert_eq!(one("(drop (i32.load (local.get 0)))", 1000), Ok(vec![9_500_000]));
+        assert_eq!(
+            one("(memory.fill (local.get 0) (local.get 0) (local.get 0))", 1000),
+            Ok(vec![39_000_000])
+        );
+        assert_eq!(one("(local.set 0 (i32.add (local.get 0) (local.get 0)))", 1000), Ok(vec![0]));
     }
 
     #[test]
