@@ -94,6 +94,31 @@ fn under_its_other_file_name_the_library_is_wasi_and_touches_nothing() {
 }
 
 #[test]
+fn under_a_name_that_the_host_does_not_know_the_library_touches_nothing_and_says_why() {
+    let Some(program) = host::real_host() else {
+        eprintln!("skipped: the stand-in has a word for such names itself");
+        return;
+    };
+    let scene = Scene::new();
+    let library = scene.library_as("libflb_in_exec_wasi.so");
+    let guest = scene.file("guest.wasm", Guest::new().out("its\n").program());
+    let mut command = Command::new(program);
+    command.args(["-e", &library, "-i", "exec_wasi", "-p"]).arg(format!("wasi_path={guest}"));
+    command.args(["-o", "null", "-m", "*"]);
+    let host = scene.start_command(command);
+    // The built-in is what it always is; without it there is nobody of that name.
+    let ended = if host::has_builtin() {
+        std::thread::sleep(std::time::Duration::from_secs(2));
+        host.stop()
+    } else {
+        host.wait()
+    };
+    assert_eq!(ended.status.success(), host::has_builtin(), "{}", ended.log);
+    ended.assert_logged("The plugin's file is named \"libflb_in_exec_wasi.so\"");
+    ended.assert_logged("name it flb-in_exec_wasi.so.");
+}
+
+#[test]
 fn the_built_in_keeps_its_name_when_the_operator_says_so() {
     let scene = Scene::new().env("EXEC_WASI_KEEP_BUILTIN", "1");
     let program = scene.file("guest.wat", Guest::new().out("ours\n").wat());

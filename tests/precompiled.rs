@@ -95,7 +95,7 @@ fn components_can_be_compiled_elsewhere_too() {
 }
 
 #[test]
-fn a_precompiled_program_of_another_version_or_cut_off_is_refused_until_it_is_replaced() {
+fn a_precompiled_program_of_another_version_or_damaged_is_refused_until_it_is_replaced() {
     let scene = scene_with(Guest::new().out("hello\n").wat());
     assert!(compile(&scene, "guest.wat", "guest.cwasm").status.success());
     let good = fs::read(scene.path("guest.cwasm")).unwrap();
@@ -103,15 +103,22 @@ fn a_precompiled_program_of_another_version_or_cut_off_is_refused_until_it_is_re
     let at = good.windows(version.len()).position(|bytes| bytes == version).expect("it says its version");
     let mut other = good.clone();
     other[at + version.len() - 2] = b'9';
+    let end = other.len() - 20;
+    let checksum = crc32fast::hash(&other[..end]).to_le_bytes();
+    other[end..end + 4].copy_from_slice(&checksum);
     let program = scene.file("guest.cwasm", &other);
     let options = [("wasi_path", program.as_str()), ("precompiled", "on"), ("interval_nsec", "50000000")];
     let options = [&options[..], &[("interval_sec", "0")]].concat();
     let mut host = scene.input("exec_wasi", &options).start();
     host.wait_for_log("it is a precompiled program that does not fit this plugin (exec-wasi ");
     host.wait_for_log("compiled with incompatible version 'exec-wasi 9.");
-    host.wait_for_log("compile it again with this version's `exec-wasi compile`.");
+    host.wait_for_log("compile it again with this version's `exec-wasi compile`, with --fuel");
     host.scene.replace("guest.cwasm", &good[..good.len() / 2]);
-    host.wait_until("the other refusal", |host| host.log().matches("does not fit this plugin").count() == 2);
+    host.wait_for_log("it is cut off; compile it again");
+    let mut damaged = good.clone();
+    damaged[good.len() / 2] ^= 1;
+    host.scene.replace("guest.cwasm", &damaged);
+    host.wait_for_log("its checksum is wrong; compile it again");
     host.scene.replace("guest.cwasm", &good);
     host.wait_for_lines(1);
     // Cut off in place while it runs, as a careless copy would.

@@ -294,7 +294,7 @@ impl fmt::Display for Event {
             Self::HostStops { status } => {
                 write!(
                     f,
-                    "The run has ended; stopping the host with exit code {status}, as exit_after_oneshot says."
+                    "There is no further run; stopping the host with exit code {status}, as exit_after_oneshot says."
                 )
             }
             Self::HostDidNotStop => {

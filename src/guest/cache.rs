@@ -20,7 +20,7 @@ use std::time::SystemTime;
 
 use rustix::fs::{AtFlags, Mode, OFlags, openat, unlinkat};
 use rustix::io::Errno;
-use wasmtime::Engine;
+use wasmtime::{Engine, Error};
 
 use self::entry::Entry;
 use self::folder::{Folder, Unusable};
@@ -87,6 +87,8 @@ pub enum Found {
     Nothing,
     /// There was an entry, and it has been removed; the clause says why.
     Damaged(String),
+    /// There is, and this process may run no code that was written.
+    Forbidden(Error),
 }
 
 /// An open cache.
@@ -107,7 +109,7 @@ impl Cache {
         for name in self.candidates(engine, program) {
             match self.load(engine, &name) {
                 Found::Nothing => {}
-                Found::Program(code) => return Found::Program(code),
+                found @ (Found::Program(_) | Found::Forbidden(_)) => return found,
                 damaged => found = damaged,
             }
         }
@@ -150,10 +152,11 @@ impl Cache {
                 let _ = entry.file().set_modified(SystemTime::now());
                 Found::Program(code)
             }
+            Err(error) if native::is_forbidden(&error) => Found::Forbidden(error),
             // Made by a compiler with other settings, and possibly good for that one.
             Err(_) if cfg!(not(feature = "compiler")) => Found::Nothing,
             // Nor does it fit when it is compiled again, which is the moment to say so.
-            Err(error) if native::is_too_large(&error) || native::is_forbidden(&error) => Found::Nothing,
+            Err(error) if native::is_too_large(&error) => Found::Nothing,
             Err(error) => self.damaged(name, causes(&error)),
         }
     }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::cache::{Cache, Found, InputCache};
+use super::cache::{Cache, Found, InputCache, entry};
 use super::compiler::{self, Source};
 use super::engine::{GuestEngine, VERSION};
 use super::native::{self, Code, Image, Trust};
@@ -53,12 +53,14 @@ impl Load {
         })?;
         // Copied, not mapped: others than us may write to it, and to cut it off while it is mapped would
         // end the whole process.
-        let image = Image::trusted(self.content()?, trust);
-        image.load(&self.engine.engine).map_err(|error| {
+        let unfit = |why: String| {
             Failure::NoProgram(format!(
-                "it is a precompiled program that does not fit this plugin ({VERSION}) on this machine: {}; compile it again with this version's `exec-wasi compile`",
-                causes(&error)
+                "it is a precompiled program that does not fit this plugin ({VERSION}) on this machine: {why}; compile it again with this version's `exec-wasi compile`, with --fuel for an input that has option fuel and only for one",
             ))
+        };
+        let code = entry::unsealed(self.content()?).map_err(|flaw| unfit(flaw.to_string()))?;
+        Image::trusted(code, trust).load(&self.engine.engine).map_err(|error| {
+            if native::is_forbidden(&error) { forbidden(&error) } else { unfit(causes(&error)) }
         })
     }
 
@@ -68,7 +70,7 @@ impl Load {
             .cache
             .open(|unusable| self.tell(Event::NoCache { why: unusable.why, level: unusable.level }));
         if let Some(cache) = &cache
-            && let Some(code) = self.cached(cache)
+            && let Some(code) = self.cached(cache)?
         {
             self.tell(Event::Loaded { program: self.name(), took: begun.elapsed(), large: self.is_large() });
             return Ok(code);
@@ -94,7 +96,7 @@ impl Load {
         if is_large {
             self.tell(Event::Compiled { program: self.name(), took: begun.elapsed() });
         }
-        let kept = cache.and_then(|cache| self.store(&cache, &image));
+        let kept = cache.map(|cache| self.store(&cache, &image)).transpose()?.flatten();
         let code = kept.map_or_else(|| self.kept_in_memory(&image), Ok);
         drop(image);
         if is_large {
@@ -109,45 +111,43 @@ impl Load {
             if native::is_too_large(&error) {
                 Failure::NoProgram(format!("it needs more than a program may have: {}", causes(&error)))
             } else if native::is_forbidden(&error) {
-                Failure::NoProgram(format!(
-                    "this process may not make memory executable, which native code needs (MemoryDenyWriteExecute of systemd, a rule of SELinux?): {}",
-                    causes(&error)
-                ))
+                forbidden(&error)
             } else {
                 Failure::Passing(format!("its code can't be loaded: {}", causes(&error)))
             }
         })
     }
 
-    fn cached(&self, cache: &Cache) -> Option<Code> {
+    fn cached(&self, cache: &Cache) -> Result<Option<Code>, Failure> {
         match cache.find(&self.engine.engine, &self.scan.digest) {
-            Found::Program(code) => Some(code),
-            Found::Nothing => None,
+            Found::Program(code) => Ok(Some(code)),
+            Found::Nothing => Ok(None),
             Found::Damaged(why) => {
                 let folder = cache.path().display().to_string();
                 self.tell(Event::CacheEntryDamaged { program: self.name(), folder, why });
-                None
+                Ok(None)
             }
+            Found::Forbidden(error) => Err(forbidden(&error)),
         }
     }
 
     /// Puts code into the cache and takes it from there: those pages are the file's, not this process's.
     #[cfg(feature = "compiler")]
-    fn store(&self, cache: &Cache, image: &Image) -> Option<Code> {
+    fn store(&self, cache: &Cache, image: &Image) -> Result<Option<Code>, Failure> {
         match cache.store(&self.engine.engine, &self.scan.digest, image) {
             Ok(()) => self.cached(cache),
             Err(error) => {
                 let folder = cache.path().display().to_string();
                 self.tell(Event::NotKept { program: self.name(), folder, why: error.to_string() });
-                None
+                Ok(None)
             }
         }
     }
 
     #[cfg(not(feature = "compiler"))]
     #[allow(clippy::unused_self, reason = "as with a compiler")]
-    fn store(&self, _cache: &Cache, _image: &Image) -> Option<Code> {
-        None
+    fn store(&self, _cache: &Cache, _image: &Image) -> Result<Option<Code>, Failure> {
+        Ok(None)
     }
 
     /// The file's bytes, as they were scanned.
@@ -171,6 +171,13 @@ impl Load {
     fn tell(&self, event: Event) {
         self.pipe.post(event);
     }
+}
+
+fn forbidden(error: &wasmtime::Error) -> Failure {
+    Failure::NoProgram(format!(
+        "this process may not make memory executable, which native code needs (MemoryDenyWriteExecute of systemd, a rule of SELinux?): {}",
+        error.root_cause()
+    ))
 }
 
 /// Whether compiling a program of this size takes a moment, so that a log line is worth it.

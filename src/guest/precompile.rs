@@ -3,9 +3,10 @@
 //! The file is good for this version of the plugin and for processors that have what this one has.
 
 use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
+use super::cache::entry;
 use super::compiler::Source;
 use super::component::is_concurrent;
 use super::engine::{GuestEngine, Traits};
@@ -51,8 +52,8 @@ fn write(output: &Path, code: &[u8]) -> io::Result<()> {
     let mut name = output.as_os_str().to_owned();
     name.push(format!(".tmp-{}", std::process::id()));
     let temporary = PathBuf::from(name);
-    let mut file = OpenOptions::new().write(true).create_new(true).open(&temporary)?;
-    let written = file.write_all(code).and_then(|()| fs::rename(&temporary, output));
+    let file = OpenOptions::new().write(true).create_new(true).open(&temporary)?;
+    let written = entry::write(&file, code).and_then(|()| fs::rename(&temporary, output));
     if written.is_err() {
         // The reason is in the first error; a second one adds nothing.
         let _ = fs::remove_file(&temporary);

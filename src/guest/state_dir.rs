@@ -23,7 +23,12 @@ impl StateDir {
     pub fn hold(path: &Path) -> Result<Self, String> {
         let shown = path.display();
         let failed = |error: io::Error| format!("state_dir \"{shown}\" can't be used: {error}");
-        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => {
+                format!("state_dir \"{shown}\" can't be used: it is not a directory")
+            }
+            _ => failed(error),
+        })?;
         let held = File::open(path).map_err(failed)?;
         match flock(&held, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Self { held }),

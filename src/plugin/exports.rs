@@ -4,7 +4,7 @@
 //! Every callback is a shim of one shape: panic guard, safe function, host status. No panic leaves it.
 
 use std::cell::UnsafeCell;
-use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::ffi::{CStr, CString, OsStr, c_char, c_int, c_void};
 use std::path::Path;
 use std::ptr;
 use std::sync::OnceLock;
@@ -346,8 +346,17 @@ fn register(symbols: &Symbols) {
 fn choose_name(symbols: &Symbols, functions: &Functions) -> &'static CStr {
     let ours: *const c_void = (&raw const in_exec_wasi_plugin).cast();
     let file = image_of(ours.addr()).map(|image| image.file).unwrap_or_default();
-    if Path::new(&file).file_name().is_some_and(|name| name == "flb-in_wasi.so") {
-        return c"wasi";
+    match Path::new(&file).file_name().map(OsStr::to_string_lossy).as_deref() {
+        Some("flb-in_wasi.so") => return c"wasi",
+        Some("flb-in_exec_wasi.so") | None => {}
+        // The built-in stays what it is then.
+        Some(other) => {
+            let what = format!(
+                "[exec_wasi] The plugin's file is named \"{other}\", under which Fluent Bit does not find it: name it flb-in_exec_wasi.so."
+            );
+            functions.log(Level::Error, &what);
+            return UNSUPPORTED;
+        }
     }
     let kept = if std::env::var_os("EXEC_WASI_KEEP_BUILTIN").is_some_and(|value| value == "1")
         && symbols.address(c"in_exec_wasi_plugin").is_some()

@@ -245,7 +245,7 @@ impl Config {
             args: reader.args()?,
             env: reader.env()?,
             env_file: reader.text("env_file").map(PathBuf::from),
-            inherit_env: reader.list("inherit_env"),
+            inherit_env: reader.inherit_env()?,
             state_dir: reader.state_dir(&preopens)?,
             allow_hosts: reader.allow_hosts()?,
             allow_listen: reader.allow_listen()?,

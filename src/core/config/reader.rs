@@ -183,6 +183,17 @@ impl Reader {
             .collect()
     }
 
+    pub fn inherit_env(&self) -> Result<Vec<String>, ConfigError> {
+        let names = self.list("inherit_env");
+        match names.iter().find(|name| name.contains('=')) {
+            Some(name) => {
+                let allowed = "names are needed; a variable with its value is what \"env\" is for";
+                Err(invalid("inherit_env", name.clone(), allowed.into()))
+            }
+            None => Ok(names),
+        }
+    }
+
     pub fn state_dir(&self, preopens: &[Preopen]) -> Result<Option<PathBuf>, ConfigError> {
         let state_dir = self.text("state_dir").map(PathBuf::from);
         if state_dir.is_some() && preopens.iter().any(|preopen| preopen.guest == STATE_DIR_OF_GUEST) {

@@ -58,6 +58,7 @@ fn a_bad_value_is_named_with_its_option_and_what_is_allowed() {
     for (option, value, allowed) in [
         ("oneshot", "1", "\"true\", \"on\", \"yes\", \"false\", \"off\", \"no\""),
         ("bool", "maybe", "\"true\""),
+        ("inherit_env", "HOME, TOKEN=1", "names are needed"),
         ("interval_sec", "-1", "a whole number"),
         ("interval_nsec", "ten", "a whole number"),
         ("timeout", "1.5", "30, 30s, 5m, 1h or 1d"),

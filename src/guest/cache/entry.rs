@@ -1,4 +1,4 @@
-//! One file of the cache: native code as wasmtime writes it, and a seal behind it.
+//! One file of the cache, or one that was compiled elsewhere: native code as wasmtime writes it, and a seal behind it.
 //!
 //! ```text
 //! native code (an ELF image, which says itself where it ends) | CRC-32 of it | its length | "EXECWASI"
@@ -88,12 +88,7 @@ impl Entry {
         let code_bytes = size.checked_sub(SEAL_BYTES).ok_or(Flaw::NoSeal)?;
         let mut found = [0; SEAL_BYTES];
         file.read_exact_at(&mut found, code_bytes as u64)?;
-        if found[12..] != *MAGIC {
-            return Err(Flaw::NoSeal);
-        }
-        if found != seal(checksum(&file, code_bytes)?, code_bytes) {
-            return Err(Flaw::BadChecksum);
-        }
+        check(&found, code_bytes, || checksum(&file, code_bytes))?;
         Ok(Self { file, code_bytes })
     }
 
@@ -111,6 +106,28 @@ impl Entry {
         self.file.read_exact_at(&mut code, 0)?;
         Ok(code)
     }
+}
+
+/// The code in the content of a file that was compiled elsewhere.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn unsealed(mut content: Vec<u8>) -> Result<Vec<u8>, Flaw> {
+    let code_bytes = content.len().checked_sub(SEAL_BYTES).ok_or(Flaw::NoSeal)?;
+    let (code, found) = content.split_at(code_bytes);
+    check(found, code_bytes, || Ok(crc32fast::hash(code)))?;
+    content.truncate(code_bytes);
+    Ok(content)
+}
+
+fn check(found: &[u8], code_bytes: usize, checksum: impl Fn() -> io::Result<u32>) -> Result<(), Flaw> {
+    if !found.ends_with(MAGIC) {
+        return Err(Flaw::NoSeal);
+    }
+    if found != seal(checksum()?, code_bytes) {
+        return Err(Flaw::BadChecksum);
+    }
+    Ok(())
 }
 
 /// Writes an entry's content.

@@ -7,6 +7,7 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::fs::{DirBuilder, File};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
@@ -97,11 +98,10 @@ impl Folder {
             return Err(decided_by_a_guest(directory));
         }
         let missing = if asked_for { Level::Warn } else { Level::Info };
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(path)
-            .map_err(|error| unusable(missing, format!("can't be created: {error}")))?;
+        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => unusable(missing, "is not a directory".into()),
+            _ => unusable(missing, format!("can't be created: {error}")),
+        })?;
         let fd = open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
             .map_err(|error| unusable(Level::Warn, format!("can't be opened: {error}")))?;
         let fd = File::from(fd);

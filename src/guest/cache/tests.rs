@@ -97,7 +97,7 @@ fn what_was_stored_is_found_by_its_program_and_belongs_to_the_user_alone() {
     assert_eq!(place.files(), [program.name()]);
     assert!(is_entry_name(&program.name()), "{}", program.name());
     let mode = |path: PathBuf| fs::metadata(path).unwrap().mode() & 0o777;
-    assert_eq!(mode(place.path().join(program.name())), 0o600);
+    assert_eq!(mode(place.path().join(program.name())), 0o700);
     assert_eq!(mode(place.path()), 0o700);
     assert_eq!(mode(place.0.join("parent")), 0o700);
 }
@@ -162,7 +162,7 @@ fn damage_is_found_wherever_it_is_and_heals() {
         match program.find(&cache) {
             Found::Damaged(why) => assert!(why.contains(reason), "{what}: {why}"),
             Found::Program(_) => panic!("{what}: taken"),
-            Found::Nothing => panic!("{what}: not looked at"),
+            Found::Nothing | Found::Forbidden(_) => panic!("{what}: not looked at"),
         }
         assert!(!path.exists(), "{what}");
         program.store(&cache).unwrap();
@@ -179,9 +179,12 @@ fn an_entry_that_somebody_else_may_have_made_is_not_used() {
         Found::Damaged(why) => assert!(why.contains(reason), "{why}"),
         _ => panic!("{reason}"),
     };
-    program.store(&cache).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o620)).unwrap();
-    expect("others may use it (mode 0620)");
+    // As of another user, and as a guest's files are, with and without a umask.
+    for mode in [0o720, 0o644, 0o600] {
+        program.store(&cache).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        expect(&format!("it was not written here (mode {mode:04o})"));
+    }
 
     program.store(&cache).unwrap();
     let elsewhere = place.0.join("elsewhere");
