@@ -7,7 +7,7 @@ use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::os::fd::RawFd;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use super::abi;
 use super::symbols::Symbols;
@@ -21,8 +21,8 @@ macro_rules! functions {
     (mandatory { $($must:ident: $must_type:ident,)* } optional { $($may:ident: $may_type:ident,)* }) => {
         /// The host's functions.
         pub struct Functions {
-            $($must: <abi::$must_type as Known>::Function,)*
-            $($may: abi::$may_type,)*
+            $(pub(super) $must: <abi::$must_type as Known>::Function,)*
+            $(pub(super) $may: abi::$may_type,)*
         }
 
         impl Functions {
@@ -55,7 +55,7 @@ fn as_c_str(text: &'static str) -> &'static CStr {
 }
 
 /// Takes the function type out of bindgen's `Option`.
-trait Known {
+pub(super) trait Known {
     type Function;
 }
 
@@ -300,14 +300,11 @@ impl Input {
     /// may count on.
     #[must_use]
     pub fn records_taken(&self) -> Option<f64> {
-        let functions = self.functions;
-        let get = functions.flb_input_get_cmt_instance?;
+        let (functions, context) = self.metrics()?;
         let (encode, destroy) = (functions.cmt_encode_text_create?, functions.cmt_encode_text_destroy?);
         if !self.is_on_engine_thread() {
             return None;
         }
-        // SAFETY: the instance is valid inside a callback.
-        let context = NonNull::new(unsafe { get(self.raw.as_ptr()) })?;
         // SAFETY: the context is valid as long as the instance, and this thread is the one that counts.
         let text = NonNull::new(unsafe { encode(context.as_ptr()) })?;
         // SAFETY: cmetrics ends the text in NUL, and it is ours.
@@ -381,14 +378,11 @@ impl Input {
         Ok(Parser { raw, run, free })
     }
 
-    /// The metrics context the engine publishes for this instance, if it has one.
-    #[must_use]
-    pub fn metrics(&self) -> Option<Metrics> {
-        let functions = self.functions;
-        let get = functions.flb_input_get_cmt_instance?;
+    /// The functions of the host, and its metrics of this instance, if it has them.
+    pub(super) fn metrics(&self) -> Option<(&'static Functions, NonNull<abi::cmt>)> {
+        let get = self.functions.flb_input_get_cmt_instance?;
         // SAFETY: the instance is valid inside a callback.
-        let context = NonNull::new(unsafe { get(self.raw.as_ptr()) })?;
-        Some(Metrics { context, create: functions.cmt_counter_create?, set: functions.cmt_counter_set? })
+        Some((self.functions, NonNull::new(unsafe { get(self.raw.as_ptr()) })?))
     }
 }
 
@@ -448,57 +442,6 @@ impl Drop for Parsed {
     fn drop(&mut self) {
         // SAFETY: the host allocated it, and it is freed once, by the host's own `free`.
         unsafe { (self.free)(self.map.as_ptr()) };
-    }
-}
-
-/// Where an instance's counters live. Valid as long as the instance.
-#[derive(Clone, Copy, Debug)]
-pub struct Metrics {
-    context: NonNull<abi::cmt>,
-    create: <abi::cmt_counter_create_fn as Known>::Function,
-    set: <abi::cmt_counter_set_fn as Known>::Function,
-}
-
-// SAFETY: as for `Input`, through which it was found.
-unsafe impl Send for Metrics {}
-
-/// One counter in the host's metrics.
-#[derive(Clone, Copy, Debug)]
-pub struct HostCounter(NonNull<abi::cmt_counter>);
-
-// SAFETY: as for `Metrics`, through which it was made.
-unsafe impl Send for HostCounter {}
-
-impl Metrics {
-    /// Creates the counter `fluentbit_input_<name>` with these labels.
-    #[must_use]
-    pub fn counter(&self, name: &CStr, help: &CStr, labels: &[&CStr]) -> Option<HostCounter> {
-        let count = c_int::try_from(labels.len()).ok()?;
-        let mut labels: Vec<*mut c_char> = labels.iter().map(|label| label.as_ptr().cast_mut()).collect();
-        // SAFETY: cmetrics copies all strings; the context is valid inside a callback.
-        let counter = unsafe {
-            (self.create)(
-                self.context.as_ptr(),
-                c"fluentbit".as_ptr().cast_mut(),
-                c"input".as_ptr().cast_mut(),
-                name.as_ptr().cast_mut(),
-                help.as_ptr().cast_mut(),
-                count,
-                labels.as_mut_ptr(),
-            )
-        };
-        NonNull::new(counter).map(HostCounter)
-    }
-
-    /// Sets a counter, for the values of its labels. It only grows.
-    pub fn set(&self, counter: HostCounter, labels: &[&CStr], value: u64) {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let now = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
-        let Ok(count) = c_int::try_from(labels.len()) else { return };
-        let mut labels: Vec<*mut c_char> = labels.iter().map(|label| label.as_ptr().cast_mut()).collect();
-        // SAFETY: the counter belongs to this context, and cmetrics copies the labels and looks at their
-        // number.
-        unsafe { (self.set)(counter.0.as_ptr(), now, value as f64, count, labels.as_mut_ptr()) };
     }
 }
 

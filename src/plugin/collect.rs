@@ -61,31 +61,27 @@ pub struct Delivery {
     published: Option<Published>,
 }
 
-/// What a [`Delivery`] works with.
-#[derive(Debug)]
-pub struct Parts {
-    pub input: Input,
-    pub log_prefix: String,
-    pub parsing: Option<Parsing>,
-    pub pipe: Arc<Pipe>,
-    pub alarm: Alarm,
-    pub counters: Arc<Counters>,
-}
-
 impl Delivery {
-    pub fn new(parts: Parts) -> Self {
+    pub fn new(
+        input: Input,
+        log_prefix: String,
+        parsing: Option<Parsing>,
+        pipe: Arc<Pipe>,
+        alarm: Alarm,
+        counters: Arc<Counters>,
+    ) -> Self {
         Self {
-            published: Published::new(&parts.input),
-            offers: Offers::new(parts.input),
-            input: parts.input,
-            log_prefix: parts.log_prefix,
-            parsing: parts.parsing,
-            pipe: parts.pipe,
-            alarm: parts.alarm,
+            published: Published::new(&input),
+            offers: Offers::new(input),
+            input,
+            log_prefix,
+            parsing,
+            pipe,
+            alarm,
             refused: None,
             last_delivery: None,
             in_part: Tally::default(),
-            counters: parts.counters,
+            counters,
         }
     }
 

@@ -4,7 +4,7 @@ use std::ffi::c_int;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::collect::{Delivery, Parts, log, log_prefix};
+use super::collect::{Delivery, log, log_prefix};
 use super::gate::{Flow, Gate};
 use super::parsing::Parsing;
 use crate::config::{AfterRun, Config, ConfigError};
@@ -95,14 +95,8 @@ impl Instance {
 
         let pipe = Arc::new(Pipe::new(config.pipe_bytes, Arc::clone(&bell)));
         let counters = Arc::new(Counters::default());
-        let delivery = Delivery::new(Parts {
-            input,
-            log_prefix: prefix,
-            parsing: parser.map(|(name, parser)| Parsing::new(name, parser, wire)),
-            pipe: Arc::clone(&pipe),
-            alarm,
-            counters: Arc::clone(&counters),
-        });
+        let parsing = parser.map(|(name, parser)| Parsing::new(name, parser, wire));
+        let delivery = Delivery::new(input, prefix, parsing, Arc::clone(&pipe), alarm, Arc::clone(&counters));
         let writable = Writable::declare(&config);
         let job = Job { name: input.name(), config: Arc::new(config), writable, wire, pipe, counters };
         Ok(Box::new(Self {

@@ -6,7 +6,7 @@ use crate::host::api::Parser;
 use crate::pipe::Batch;
 use crate::rarely::Tally;
 use crate::record::encode::WireFormat;
-use crate::record::skip::is_too_deep;
+use crate::record::skip::is_unfit;
 
 /// One input's parser. What a guest writes decides how often it has something to tell, so that is told rarely.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ impl Parsing {
             let line_len = record_end.line_len;
             // What is too deep would take the rest of its chunk with it.
             let parsed_line = line_len.and_then(|len| self.parser.parse(&record[record.len() - len..]));
-            let Some(map) = parsed_line.filter(|map| !is_too_deep(map.body())) else {
+            let Some(map) = parsed_line.filter(|map| !is_unfit(map.body())) else {
                 unparsed += u64::from(line_len.is_some());
                 parsed.extend_from_slice(record);
                 continue;

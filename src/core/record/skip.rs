@@ -17,10 +17,10 @@ pub fn len_of(bytes: &[u8], count: usize) -> usize {
     len
 }
 
-/// Whether a record that another than this library has made has more arrays and maps within each other than the hosts'
-/// readers take, or can't be read at all.
+/// Whether a record's body that another than this library has made is none: it has more arrays and maps within each other
+/// than the hosts' readers take, or isn't one value that can be read.
 #[must_use]
-pub fn is_too_deep(bytes: &[u8]) -> bool {
+pub fn is_unfit(bytes: &[u8]) -> bool {
     let mut rest = bytes;
     // How many values are still to come, on each level.
     let mut levels = [0_u64; MAX_DEPTH];
@@ -35,7 +35,7 @@ pub fn is_too_deep(bytes: &[u8]) -> bool {
         }
         // A value has ended, and with it those that it was the last of.
         loop {
-            let Some(level) = depth.checked_sub(1) else { return false };
+            let Some(level) = depth.checked_sub(1) else { return !rest.is_empty() };
             levels[level] -= 1;
             if levels[level] > 0 {
                 break;
@@ -154,7 +154,7 @@ mod tests {
         #[test]
         fn anything_at_all_has_an_end(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
             prop_assert!(len_of(&bytes, usize::MAX) <= bytes.len());
-            let _ = is_too_deep(&bytes);
+            let _ = is_unfit(&bytes);
         }
 
         #[test]
@@ -166,8 +166,10 @@ mod tests {
             });
             let mut bytes = Vec::new();
             rmpv::encode::write_value(&mut bytes, &value).unwrap();
-            prop_assert_eq!(is_too_deep(&bytes), depth(&value) > MAX_DEPTH);
-            prop_assert!(is_too_deep(&bytes[..bytes.len() - 1]));
+            prop_assert_eq!(is_unfit(&bytes), depth(&value) > MAX_DEPTH);
+            prop_assert!(is_unfit(&bytes[..bytes.len() - 1]));
+            bytes.push(0);
+            prop_assert!(is_unfit(&bytes));
         }
     }
 }

@@ -3,22 +3,22 @@
 //! Everything happens on the guest's thread, inside the guest's own write. A stream that feeds the pipe
 //! lets the guest wait while the pipe is full.
 
-use std::future::Future;
-use std::io;
-use std::pin::Pin;
+mod async_stream;
+mod permitted;
+
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use rustix::time::{ClockId, clock_gettime};
 use thiserror::Error;
 use tokio::io::AsyncWrite;
 use tokio::sync::Notify;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
-use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
+use wasmtime_wasi::p2::{OutputStream, StreamError};
 
+use self::async_stream::AsyncStream;
+use self::permitted::PermittedStream;
 use crate::config::{Config, StderrTo};
 use crate::counters::Counters;
 use crate::event::Event;
@@ -431,97 +431,19 @@ impl IsTerminal for GuestStream {
 
 impl StdoutStream for GuestStream {
     fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
-        Box::new(AsyncGuestStream { stream: self.clone(), waiting: None })
+        Box::new(AsyncStream::new(self.clone()))
     }
 
     fn p2_stream(&self) -> Box<dyn OutputStream> {
-        Box::new(PermittedStream { stream: self.clone(), permitted_bytes: 0 })
-    }
-}
-
-/// The same stream in the shape that WASI 0.2 wants, where a guest first asks how much it may write.
-struct PermittedStream {
-    stream: GuestStream,
-    /// What it may still write without asking again. A guest that doesn't ask would fill the pipe beyond its limit.
-    permitted_bytes: usize,
-}
-
-#[wasmtime_wasi::async_trait]
-impl Pollable for PermittedStream {
-    async fn ready(&mut self) {
-        self.stream.room().await;
-    }
-}
-
-#[wasmtime_wasi::async_trait]
-impl OutputStream for PermittedStream {
-    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        let Some(permitted_bytes) = self.permitted_bytes.checked_sub(bytes.len()) else {
-            return Err(StreamError::trap(
-                "it wrote more to an output stream than check-write had permitted",
-            ));
-        };
-        self.permitted_bytes = permitted_bytes;
-        Ok(self.stream.take([&bytes[..]])?)
-    }
-
-    fn flush(&mut self) -> StreamResult<()> {
-        // What is written is on its way already.
-        Ok(())
-    }
-
-    fn check_write(&mut self) -> StreamResult<usize> {
-        self.permitted_bytes = if self.stream.has_room() { self.stream.block_bytes } else { 0 };
-        Ok(self.permitted_bytes)
-    }
-
-    async fn blocking_write_and_flush(&mut self, bytes: Bytes) -> StreamResult<()> {
-        Ok(self.stream.write([&bytes[..]]).await?)
-    }
-}
-
-/// The same stream in the shape that WASI 0.3 wants.
-struct AsyncGuestStream {
-    stream: GuestStream,
-    /// Resolves when there is room again.
-    waiting: Option<Pin<Box<dyn Future<Output = ()> + Send + Sync>>>,
-}
-
-impl AsyncWrite for AsyncGuestStream {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        while !self.stream.has_room() {
-            let stream = self.stream.clone();
-            let waiting =
-                self.waiting.get_or_insert_with(|| Box::pin(async move { stream.pipe.room().await }));
-            ready!(waiting.as_mut().poll(context));
-            self.waiting = None;
-        }
-        let block = &bytes[..bytes.len().min(self.stream.block_bytes)];
-        match self.stream.take([block]) {
-            Ok(()) => Poll::Ready(Ok(block.len())),
-            Err(OutputLimitReached) => {
-                // An error would be the guest's to read and ignore; so it waits, for its end.
-                self.stream.quota.reached.notify_one();
-                Poll::Pending
-            }
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+        Box::new(PermittedStream::new(self.clone()))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::future::Future;
+    use std::task::Context;
+
     use super::*;
     use crate::config::{Given, Properties};
     use crate::doorbell::Doorbell;

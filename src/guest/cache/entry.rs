@@ -134,7 +134,6 @@ fn check(found: &[u8], code_bytes: usize, checksum: impl Fn() -> io::Result<u32>
 ///
 /// # Errors
 /// When the disk doesn't take it.
-#[cfg(feature = "compiler")]
 pub fn write(mut file: impl io::Write, code: &[u8]) -> io::Result<()> {
     file.write_all(code)?;
     file.write_all(&seal(crc32fast::hash(code), code.len()))

@@ -263,8 +263,19 @@ impl Destination {
         };
         let authority = uri.authority().ok_or(Error::HttpRequestUriInvalid)?;
         let target = Target::parse(authority.host()).ok_or(Error::HttpRequestUriInvalid)?;
-        let port = authority.port_u16().unwrap_or(if encrypted { 443 } else { 80 });
         let host = authority.as_str().rsplit('@').next().unwrap_or_default();
+        let port = match (authority.port_u16(), host.strip_prefix(authority.host())) {
+            (Some(port), _) => port,
+            (None, Some("" | ":")) => {
+                if encrypted {
+                    443
+                } else {
+                    80
+                }
+            }
+            // No number, or a larger one than there is.
+            _ => return Err(Error::HttpRequestUriInvalid),
+        };
         let host = HeaderValue::from_str(host).map_err(|_| Error::HttpRequestUriInvalid)?;
         Ok(Self { target, host, port, encrypted })
     }
