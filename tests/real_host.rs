@@ -147,6 +147,60 @@ fn a_threaded_input_delivers_everything_and_stops_in_time() {
 
 /// One batch is more than this storage may ever hold. (Fluent Bit 2.2 ends itself when it is offered such a one.)
 #[test]
+fn a_threaded_input_that_ends_the_host_waits_until_the_engine_has_its_records() {
+    // A few, which the engine would read a moment too late; and more than it takes at a time.
+    for (lines, options) in [(10, &[][..]), (20_000, &[("mem_buf_limit", "200k")][..])] {
+        let mut all = vec![("threaded", "on"), ("exit_after_oneshot", "true")];
+        all.extend(options);
+        let guest = Guest::new().numbered_lines("some text of usual length", lines);
+        let ended = Scene::new().guest(&guest, &all).start().wait();
+        ended.assert_clean();
+        assert_eq!(ended.lines().len(), lines as usize, "{}", ended.log);
+    }
+}
+
+#[test]
+fn what_a_threaded_input_has_lost_because_it_was_paused_at_the_stop_is_said() {
+    if !is_real() {
+        return;
+    }
+    let port = free_port();
+    let scene = Scene::new();
+    let guest = Guest::new().numbered_lines("some text of usual length", 20_000);
+    let program = scene.file("guest.wat", guest.wat());
+    let mut command = Command::new(host::host_program());
+    command.arg("-e").arg(scene.path("flb-in_exec_wasi.so"));
+    command.args([
+        "-i",
+        "exec_wasi",
+        "-p",
+        "oneshot=on",
+        "-p",
+        "threaded=on",
+        "-p",
+        "mem_buf_limit=200k",
+        "-p",
+    ]);
+    command.arg(format!("wasi_path={program}"));
+    // Nobody listens there, so nothing is ever taken off the input.
+    command.args(["-o", "forward", "-p", "host=127.0.0.1", "-p", &format!("port={port}")]);
+    command.args(["-p", "retry_limit=no_limits", "-m", "*", "-f", "0.5"]);
+    let mut host = scene.start_command(command);
+    host.wait_for_log("overlimit");
+    std::thread::sleep(Duration::from_secs(2));
+    let ended = host.stop();
+    let lost: usize = ended
+        .log
+        .lines()
+        .filter(|line| {
+            line.contains("records were lost: they had been handed over") || line.contains("Lost ")
+        })
+        .flat_map(|line| line.split_whitespace().find_map(|word| word.parse::<usize>().ok()))
+        .sum();
+    assert!(lost > 0 && lost < 20_000, "{lost}: {}", ended.log);
+}
+
+#[test]
 fn a_storage_smaller_than_a_batch_takes_it_in_pieces() {
     if !is_real() || host_version() < (4, 0, 0) {
         return;
@@ -416,27 +470,17 @@ fn an_output_that_is_down_for_five_seconds_costs_nothing() {
     host.stop().assert_clean();
 }
 
-#[test]
-fn what_a_full_disk_refuses_waits_and_is_neither_lost_nor_doubled() {
-    if !is_real() {
-        return;
-    }
-    let port = free_port();
-    let scene = Scene::new();
-    let program =
-        scene.file("guest.wat", Guest::new().numbered_blocks("some text of usual length", 50_000, 500).wat());
-    // A file that may not grow, to whoever writes it, is as good as a full disk; half a megabyte is enough for all
-    // else. The signal that comes with it is none, as on a full disk.
+/// Starts a host with these arguments which can make no file larger than half a megabyte. To whoever writes one that is as
+/// good as a full disk; and the signal that comes with it is none, as on a full disk.
+fn start_on_a_full_disk(scene: Scene, arguments: &[&str]) -> Running {
     let mut command = Command::new("sh");
     command.args(["-c", "trap '' XFSZ; ulimit -f 1024; exec \"$0\" \"$@\""]).arg(host::host_program());
-    command.arg("-e").arg(scene.path("flb-in_exec_wasi.so"));
-    command.arg("-b").arg(scene.path("storage"));
-    command.args(["-i", "exec_wasi", "-p", "oneshot=on", "-p", "log_level=debug"]);
-    command.args(["-p", "storage.type=filesystem", "-p"]);
-    command.arg(format!("wasi_path={program}"));
-    command.args(["-o", "forward", "-p", "host=127.0.0.1", "-p", &format!("port={port}")]);
-    command.args(["-p", "retry_limit=no_limits", "-m", "*", "-f", "0.5"]);
-    let mut host = scene.start_command(command);
+    command.args(arguments);
+    scene.start_command(command)
+}
+
+/// All lines come once the disk is free, which is soon: nothing but what is delivered fills it.
+fn assert_nothing_is_lost(mut host: Running, port: u16) {
     host.wait_for_log("The engine did not take");
     let lines = receive_forward(&mut host, port, 50_000);
     for (number, line) in lines.iter().enumerate() {
@@ -445,6 +489,67 @@ fn what_a_full_disk_refuses_waits_and_is_neither_lost_nor_doubled() {
     let ended = host.stop();
     ended.assert_clean();
     assert!(!ended.log.contains("lost"), "{}", ended.log);
+}
+
+#[test]
+fn what_a_full_disk_refuses_waits_and_is_neither_lost_nor_doubled() {
+    if !is_real() {
+        return;
+    }
+    let (scene, port) = (Scene::new(), free_port().to_string());
+    let guest = Guest::new().numbered_blocks("some text of usual length", 50_000, 500);
+    let program = format!("wasi_path={}", scene.file("guest.wat", guest.wat()));
+    let library = scene.path("flb-in_exec_wasi.so").display().to_string();
+    let storage = scene.path("storage").display().to_string();
+    let to = format!("port={port}");
+    #[rustfmt::skip]
+    let host = start_on_a_full_disk(scene, &[
+        "-e", &library, "-b", &storage,
+        "-i", "exec_wasi", "-p", "oneshot=on", "-p", "log_level=debug", "-p", "storage.type=filesystem", "-p", &program,
+        "-o", "forward", "-p", "host=127.0.0.1", "-p", &to, "-p", "retry_limit=no_limits", "-m", "*", "-f", "0.5",
+    ]);
+    assert_nothing_is_lost(host, port.parse().expect("a port"));
+}
+
+#[test]
+fn a_full_disk_loses_nothing_of_an_input_with_a_processor_either() {
+    if !is_real() || host_version() < (4, 2, 0) {
+        return;
+    }
+    let (scene, port) = (Scene::new(), free_port());
+    // The processor drops some, so the host counts fewer than it is given.
+    let guest = Guest::new().out("dropped\n".repeat(500));
+    scene.file("guest.wat", guest.numbered_blocks("some text of usual length", 50_000, 500).wat());
+    let config = "
+service:
+  flush: 0.5
+  storage.path: {folder}/storage
+plugins:
+  - {library}
+pipeline:
+  inputs:
+    - name: exec_wasi
+      wasi_path: {folder}/guest.wat
+      oneshot: true
+      log_level: debug
+      storage.type: filesystem
+      processors:
+        logs:
+          - name: grep
+            regex: wasi_stdout text
+  outputs:
+    - name: forward
+      match: '*'
+      host: 127.0.0.1
+      port: {port}
+      retry_limit: no_limits
+";
+    let folder = scene.path("").display().to_string();
+    let library = scene.path("flb-in_exec_wasi.so").display().to_string();
+    let config = config.replace("{folder}", &folder).replace("{library}", &library);
+    let config = scene.file("fluent-bit.yaml", config.replace("{port}", &port.to_string()));
+    let host = start_on_a_full_disk(scene, &["-c", &config]);
+    assert_nothing_is_lost(host, port);
 }
 
 /// So many lines, as they come by the forward protocol at this port; sorted, as a retried chunk may overtake a younger
@@ -466,7 +571,12 @@ fn receive_forward(host: &mut Running, port: u16, count: usize) -> Vec<Vec<u8>> 
             lines.extend(records.iter().map(|record: &Record| record.line().expect("a line").to_vec()));
         }
     }
+    // None comes twice.
+    while let Ok(records) = receive.recv_timeout(Duration::from_secs(2)) {
+        lines.extend(records.iter().map(|record: &Record| record.line().expect("a line").to_vec()));
+    }
     lines.sort_unstable();
+    assert_eq!(lines.len(), count);
     lines
 }
 

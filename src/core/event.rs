@@ -128,6 +128,10 @@ pub enum Event {
         parser: String,
         records: u64,
     },
+    /// The engine held records for an input with a thread of its own, and won't take them any more.
+    LostInRing {
+        records: u64,
+    },
     /// The engine took some of the records for some of their routes, and won't be offered them again.
     TakenInPart {
         records: u64,
@@ -164,6 +168,7 @@ impl Event {
             | Self::NoCache { level, .. } => *level,
             Self::TakenInPart { .. }
             | Self::LostAtStop { .. }
+            | Self::LostInRing { .. }
             | Self::HostDidNotStop
             | Self::Hangs { .. }
             | Self::RunnerPanicked { .. } => Level::Error,
@@ -286,6 +291,10 @@ impl fmt::Display for Event {
             Self::OddTimes { parser, records } => write!(
                 f,
                 "Parser \"{parser}\" found times before 1970 or after 2106 in {records} records, which a record can't be of; they have the time at which they were written. (Is the time in milliseconds, and Time_Format for seconds?)"
+            ),
+            Self::LostInRing { records } => write!(
+                f,
+                "Up to {records} records were lost: they had been handed over to the engine, which takes none of an input with threaded on that is paused when it stops. Without threaded it would; the program has a thread of its own anyway."
             ),
             Self::TakenInPart { records } => write!(
                 f,

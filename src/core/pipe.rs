@@ -315,6 +315,12 @@ impl Pipe {
         self.lock().finished
     }
 
+    /// Whether the host shall stop, and nothing waits any more.
+    #[must_use]
+    pub fn wants_host_stopped(&self) -> bool {
+        self.unaccepted_bytes() == 0 && self.lock().host_status.is_some()
+    }
+
     /// The exit code with which the host shall stop, if that is wanted and nothing waits any more. Told
     /// once.
     #[must_use]

@@ -96,8 +96,8 @@ impl Load {
         if is_large {
             self.tell(Event::Compiled { program: self.name(), took: begun.elapsed() });
         }
-        let kept = cache.map(|cache| self.store(&cache, &image)).transpose()?.flatten();
-        let code = kept.map_or_else(|| self.kept_in_memory(&image), Ok);
+        let kept = cache.map_or(Ok(None), |cache| self.store(&cache, &image));
+        let code = kept.and_then(|kept| kept.map_or_else(|| self.kept_in_memory(&image), Ok));
         drop(image);
         if is_large {
             // The compiler has needed many times what the program does, and won't again.

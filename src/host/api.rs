@@ -14,6 +14,17 @@ use super::symbols::Symbols;
 use crate::event::Level;
 use crate::record::encode::LAST_SECOND;
 
+/// What came of asking the host to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopping {
+    /// It will.
+    Asked,
+    /// An input has done so before.
+    AskedBefore,
+    /// It has no function for it, or didn't take the word.
+    CantBeAsked,
+}
+
 /// The context that was asked to stop, by its address.
 static STOPPED: AtomicUsize = AtomicUsize::new(0);
 
@@ -300,12 +311,18 @@ impl Input {
     /// may count on.
     #[must_use]
     pub fn records_taken(&self) -> Option<f64> {
-        let (functions, context) = self.metrics()?;
-        let (encode, destroy) = (functions.cmt_encode_text_create?, functions.cmt_encode_text_destroy?);
         if !self.is_on_engine_thread() {
             return None;
         }
-        // SAFETY: the context is valid as long as the instance, and this thread is the one that counts.
+        self.records_taken_at_exit()
+    }
+
+    /// The same in the callback that ends the input, for which the engine's thread waits whatever thread that is on
+    /// (`flb_input_thread_instance_exit`); nowhere else but on the engine's own thread.
+    pub fn records_taken_at_exit(&self) -> Option<f64> {
+        let (functions, context) = self.metrics()?;
+        let (encode, destroy) = (functions.cmt_encode_text_create?, functions.cmt_encode_text_destroy?);
+        // SAFETY: the context is valid as long as the instance, and the thread that counts is this one or waits for it.
         let text = NonNull::new(unsafe { encode(context.as_ptr()) })?;
         // SAFETY: cmetrics ends the text in NUL, and it is ours.
         let counts = unsafe { CStr::from_ptr(text.as_ptr()) }.to_string_lossy();
@@ -340,24 +357,25 @@ impl Input {
         }
     }
 
-    /// Whether no other input has asked the host to stop; from then on, one has. The host would take the last one's word
-    /// and not the first one's, as long as it has not got round to stop.
-    #[must_use]
-    pub fn is_first_to_stop_host(&self) -> bool {
-        STOPPED.swap(self.config.addr(), Ordering::Relaxed) != self.config.addr()
-    }
-
-    /// A new context begins, which may lie where an ended one lay.
-    pub fn may_stop_host(&self) {
-        let _ = STOPPED.compare_exchange(self.config.addr(), 0, Ordering::Relaxed, Ordering::Relaxed);
-    }
-
-    /// Asks the host to stop, as after a signal, and to exit with `status`. `false` if it can't be asked.
-    #[must_use]
-    pub fn stop_host(&self, status: c_int) -> bool {
+    /// Asks the host to stop, as after a signal, and to exit with `status`; the first time only, since it would take the
+    /// last one's word as long as it has not got round to stop.
+    pub fn stop_host(&self, status: c_int) -> Stopping {
+        let context = self.config.addr();
+        if STOPPED.swap(context, Ordering::Relaxed) == context {
+            return Stopping::AskedBefore;
+        }
         // SAFETY: the config is valid inside a callback; the host writes a message to a pipe of its own.
         let written = self.functions.flb_engine_exit_status.map(|exit| unsafe { exit(self.config, status) });
-        written.is_some_and(|bytes| bytes > 0)
+        if written.is_some_and(|bytes| bytes > 0) {
+            return Stopping::Asked;
+        }
+        self.forget_who_stopped_host();
+        Stopping::CantBeAsked
+    }
+
+    /// This context ends; another one may come to lie where it lay.
+    pub fn forget_who_stopped_host(&self) {
+        let _ = STOPPED.compare_exchange(self.config.addr(), 0, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     /// The host's parser of that name.

@@ -18,7 +18,7 @@ use super::parsing::Parsing;
 use crate::counters::Counters;
 use crate::doorbell::Alarm;
 use crate::event::Event;
-use crate::host::api::Input;
+use crate::host::api::{Input, Stopping};
 use crate::host::metrics::Published;
 use crate::pipe::{Attention, Batch, Pipe};
 use crate::rarely::Tally;
@@ -32,6 +32,9 @@ const BUSY: Duration = Duration::from_millis(10);
 /// How soon a batch that was refused without a pause is offered again; and how soon a paused input looks whether the
 /// host is shutting down, of which it is not told.
 const RETRY: Duration = Duration::from_millis(500);
+
+/// How long nothing must have happened until the engine has read the ring of an input with a thread of its own.
+const SETTLED: Duration = Duration::from_millis(1500);
 
 /// What a look into the pipe came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +58,10 @@ pub struct Delivery {
     /// What the engine refused, to be offered first.
     refused: Option<Box<Batch>>,
     last_delivery: Option<Instant>,
+    /// When it was seen to be paused.
+    last_pause: Option<Instant>,
+    /// Records that the engine has accepted.
+    accepted: u64,
     /// What was taken for some routes only.
     in_part: Tally,
     counters: Arc<Counters>,
@@ -80,6 +87,8 @@ impl Delivery {
             alarm,
             refused: None,
             last_delivery: None,
+            last_pause: None,
+            accepted: 0,
             in_part: Tally::default(),
             counters,
         }
@@ -88,7 +97,7 @@ impl Delivery {
     /// The alarm is to go off then.
     pub fn look_again(&self, delay: Duration) {
         if self.alarm.set(delay).is_err() {
-            // Without an alarm, by the bell, for everything.
+            // Without an alarm, by the bell, for everything. What is refused is offered again with what comes next.
             self.pipe.attend(Attention::Any);
         }
     }
@@ -99,6 +108,7 @@ impl Delivery {
         self.log_events();
         match gate.flow() {
             Flow::Paused => {
+                self.last_pause = Some(Instant::now());
                 self.pipe.attend(Attention::Events);
                 self.look_again(RETRY);
                 // What came since, and whether it was resumed meanwhile, from another thread.
@@ -161,14 +171,25 @@ impl Delivery {
 
     /// The guest has ended, the engine has everything, and the options want the host to end as well.
     fn stop_host_if_wanted(&mut self) {
-        if let Some(status) = self.pipe.take_host_status()
-            && self.input.is_first_to_stop_host()
-        {
-            self.log(&Event::HostStops { status });
-            if !self.input.stop_host(status) {
-                self.log(&Event::HostDidNotStop);
+        if !self.pipe.wants_host_stopped() {
+            return;
+        }
+        if !self.has_settled() {
+            self.look_again(RETRY);
+        } else if let Some(status) = self.pipe.take_host_status() {
+            match self.input.stop_host(status) {
+                Stopping::Asked => self.log(&Event::HostStops { status }),
+                Stopping::AskedBefore => {}
+                Stopping::CantBeAsked => self.log(&Event::HostDidNotStop),
             }
         }
+    }
+
+    /// Whether the engine has what was handed over. Where the input has a thread of its own, records pass a ring that
+    /// the engine reads every quarter of a second, but not while it has paused the input, nor when it stops.
+    fn has_settled(&self) -> bool {
+        let is_long_ago = |time: Option<Instant>| time.is_none_or(|time| time.elapsed() >= SETTLED);
+        self.input.is_on_engine_thread() || (is_long_ago(self.last_delivery) && is_long_ago(self.last_pause))
     }
 
     /// The engine refused a batch. If it paused us, it will resume us; otherwise we try again by ourselves.
@@ -191,7 +212,7 @@ impl Delivery {
             }
             let piece = self.offers.piece(&batch);
             match self.offers.offer(piece, &batch, gate) {
-                Offered::All => {}
+                Offered::All => self.accepted += piece.records as u64,
                 Offered::Part => {
                     // Which part can't be known, so all of it counts.
                     self.counters.lost_records.add(piece.records as u64);
@@ -241,8 +262,9 @@ impl Delivery {
         log(&self.input, &self.log_prefix, event);
     }
 
-    /// The guest is gone: hands over its last events and counts what the engine didn't take.
-    pub fn close(&mut self) {
+    /// The guest is gone: hands over its last events and counts what the engine didn't take. In the callback that ends
+    /// the input.
+    pub fn close(&mut self, gate: &Gate) {
         self.pipe.take_last_events().iter().for_each(|event| self.log(event));
         let (mut records, mut bytes) = (0, 0);
         while let Some(batch) = self.refused.take().or_else(|| self.pipe.take_batch()) {
@@ -253,6 +275,16 @@ impl Delivery {
         if records > 0 {
             self.counters.lost_records.add(records as u64);
             self.log(&Event::LostAtStop { records, bytes });
+        }
+        if gate.was_at_limit()
+            && !self.input.is_on_engine_thread()
+            && let Some(taken) = self.input.records_taken_at_exit()
+            && taken < self.accepted as f64
+        {
+            // The engine does not read the ring of an input that is paused.
+            let records = self.accepted - taken as u64;
+            self.counters.lost_records.add(records);
+            self.log(&Event::LostInRing { records });
         }
         let in_part = self.in_part.rest().map(|records| Event::TakenInPart { records });
         let parsing = self.parsing.as_mut().map(Parsing::rest).unwrap_or_default();

@@ -30,6 +30,8 @@ pub struct Gate {
     appending: AtomicBool,
     /// And has paused us meanwhile.
     paused_within: AtomicBool,
+    /// It was stopping, and has paused us once more.
+    paused_closing: AtomicBool,
 }
 
 const OPEN: u8 = 0;
@@ -48,6 +50,7 @@ impl Gate {
             thread: thread::current().id(),
             appending: AtomicBool::new(false),
             paused_within: AtomicBool::new(false),
+            paused_closing: AtomicBool::new(false),
         }
     }
 
@@ -92,8 +95,17 @@ impl Gate {
 
     /// The engine stops; what it takes until then is all that it ever will.
     pub fn close(&self) {
+        if self.flow() == Flow::Closing {
+            self.paused_closing.store(true, Ordering::Relaxed);
+        }
         self.change(|_| CLOSING);
         self.bell.ring();
+    }
+
+    /// Whether the engine may have been at its limit when it stopped. It pauses its inputs then, too, so one pause means
+    /// nothing.
+    pub fn was_at_limit(&self) -> bool {
+        self.flow() == Flow::Paused || self.paused_closing.load(Ordering::Relaxed)
     }
 
     fn change(&self, next: impl Fn(u8) -> u8) {

@@ -75,7 +75,6 @@ impl Instance {
 
     fn prepare(started: Started) -> Result<Box<Self>, String> {
         let Started { input, plugin_name, wire, collect } = started;
-        input.may_stop_host();
         let config = Config::from_properties(&input).map_err(|error| error.to_string())?;
         let parser = find_parser(&input, config.parser.as_deref())?;
         let prefix = log_prefix(plugin_name, &input);
@@ -145,7 +144,12 @@ impl Instance {
     pub fn collect(&self) {
         if self.gate.flow() == Flow::Paused && self.input.is_shutting_down(self.alarm_collector) {
             // The host does not pause an input again that is paused for a limit.
-            self.close();
+            if self.input.is_on_engine_thread() {
+                self.close();
+            } else {
+                // What it would put down for the engine, that would not take any more.
+                self.cancel();
+            }
         }
         self.delivery().collect(&self.gate);
         let failed_before = matches!(&*self.lock_guest(), Guest::Ready(_, failures) if *failures > 0);
@@ -200,7 +204,8 @@ impl Instance {
                 self.delivery().log(&Event::GuestDidNotStop { waited: JOIN_TIME });
             }
         }
-        self.delivery().close();
+        self.delivery().close(&self.gate);
+        self.input.forget_who_stopped_host();
     }
 
     fn delivery(&self) -> MutexGuard<'_, Delivery> {

@@ -2,10 +2,10 @@
 //!
 //! Where an input has routes with conditions (since 4.2), the host makes several appends of one. It ends at the first
 //! that fails and says that it failed; what those before it took stays taken. To offer the same again would double
-//! that, and again each time. The host's own count of an input's records tells, but not by itself: since 4.2 the host
-//! counts what it is about to write, and leaves it counted when that fails, as it does when a disk is full. So growth
-//! by exactly what was offered is a part only where the input is known to have such routes, which shows when something
-//! is taken more than once.
+//! that, and again each time. The host's own count of an input's records tells, but not by itself. Since 4.2 the host
+//! counts what it is about to write, and leaves it counted when that fails, as it does when a disk is full; and where
+//! the input has a processor, it counts what that makes of the records. So how it counts what it takes is looked at
+//! now and then, and growth by what it would be for one failed write is no part.
 
 use std::time::{Duration, Instant};
 
@@ -15,11 +15,13 @@ const LOOK: Duration = Duration::from_secs(10);
 /// What is known of one input.
 #[derive(Debug, Default)]
 pub struct Witness {
-    /// Something was taken more than once: it has such routes.
+    /// More was taken than given: it has such routes.
     splits: bool,
+    /// Less was taken than given: a processor drops some, and no growth means anything.
+    drops: bool,
     /// The last offer was refused.
     doubts: bool,
-    /// When something was taken and the count was read.
+    /// When the count of something that was taken was read.
     looked: Option<Instant>,
 }
 
@@ -34,9 +36,7 @@ impl Witness {
         self.doubts = false;
         if let Some(growth) = growth {
             self.splits |= growth > given as f64;
-        }
-        // Where the host doesn't count there is no use in asking each time either.
-        if self.asks() {
+            self.drops |= growth < given as f64;
             self.looked = Some(Instant::now());
         }
     }
@@ -44,8 +44,8 @@ impl Witness {
     /// So many records were offered and refused; by how many the count has grown all the same. Whether part was taken.
     pub fn refused(&mut self, offered: usize, growth: Option<f64>) -> bool {
         let growth = growth.unwrap_or(0.0);
-        let is_all = growth == offered as f64;
-        let in_part = growth > 0.0 && (self.splits || !is_all);
+        let failed_write = growth == offered as f64 && !self.splits;
+        let in_part = growth > 0.0 && !failed_write && !self.drops;
         self.splits |= in_part;
         self.doubts = true;
         in_part
@@ -74,13 +74,6 @@ mod tests {
     }
 
     #[test]
-    fn a_host_that_does_not_count_is_not_asked_each_time() {
-        let mut witness = Witness::default();
-        witness.taken(100, None);
-        assert!(!witness.asks());
-    }
-
-    #[test]
     fn a_refusal_that_the_count_contradicts_is_one_in_part() {
         let mut witness = Witness::default();
         witness.refused(100, None);
@@ -97,6 +90,9 @@ mod tests {
         }
         witness.taken(100, Some(100.0));
         assert!(!witness.asks());
+        // Nor if a processor has dropped some before.
+        witness.taken(100, Some(60.0));
+        assert!(!witness.refused(100, Some(70.0)));
     }
 
     #[test]

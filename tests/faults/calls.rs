@@ -309,7 +309,7 @@ rows! {
             .option("open_files_limit", "5")
             .directories("data")
             .file("data/file", "content")
-            .says("it had reached the most handles it may have; more come with open_files_limit")
+            .says("open_files_limit (5)")
     };
 
     // ---- sizes and positions ----

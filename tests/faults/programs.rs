@@ -175,7 +175,7 @@ rows! {
     a_text_that_takes_more_memory_to_read_than_there_is => {
         Fault::program("guest.wat", format!("(module {})", "(func)".repeat(3_300_000)))
             .host_limit("-v 1500000")
-            .says_of(1, "Can't run wasi_path", "to compile it takes about 1584 MB of memory, more than this process can get")
+            .says_of(1, "Can't run wasi_path", "to read its text takes up to 1584 MB of memory, more than this process can get")
             .leaves_memory_below(100_000)
     };
 

@@ -1,4 +1,4 @@
-;; A component of WASI 0.3 that begins thirty listings of its first directory, reads none of them, and then uses a file
+;; A component of WASI 0.3 that begins sixty listings of its first directory, reads none of them, keeps nothing else of them, and then uses a file
 ;; all the same. It ends as that did.
 (component
   (import "wasi:filesystem/types@0.3.0" (instance $types
@@ -29,24 +29,29 @@
   (core func $getdirs (canon lower (func $pre "get-directories") (memory (core memory $m "memory")) (realloc (core func $m "realloc"))))
   (core func $readdir (canon lower (func $types "[method]descriptor.read-directory") (memory (core memory $m "memory")) (realloc (core func $m "realloc"))))
   (core func $sync (canon lower (func $types "[method]descriptor.sync") (memory (core memory $m "memory")) (realloc (core func $m "realloc"))))
+  (alias export $types "error-code" (type $error))
+  (type $outcome (future (result (error $error))))
+  (core func $drop (canon future.drop-readable $outcome))
   (type $done (result))
   (core module $main
     (import "m" "memory" (memory 1))
     (import "h" "getdirs" (func $getdirs (param i32)))
     (import "h" "readdir" (func $readdir (param i32 i32)))
     (import "h" "sync" (func $sync (param i32 i32)))
+    (import "h" "drop" (func $drop (param i32)))
     (func (export "run") (result i32) (local $d i32) (local $i i32)
       (call $getdirs (i32.const 16))
       (local.set $d (i32.load (i32.load (i32.const 16))))
       (block $e (loop $l
-        (br_if $e (i32.ge_u (local.get $i) (i32.const 30)))
+        (br_if $e (i32.ge_u (local.get $i) (i32.const 60)))
         (call $readdir (local.get $d) (i32.const 32))
+        (call $drop (i32.load (i32.const 36)))
         (local.set $i (i32.add (local.get $i) (i32.const 1)))
         (br $l)))
       (call $sync (local.get $d) (i32.const 64))
       (i32.load8_u (i32.const 64))))
   (core instance $i (instantiate $main (with "m" (instance $m)) (with "h" (instance
-    (export "getdirs" (func $getdirs)) (export "readdir" (func $readdir)) (export "sync" (func $sync))))))
+    (export "getdirs" (func $getdirs)) (export "readdir" (func $readdir)) (export "sync" (func $sync)) (export "drop" (func $drop))))))
   (func $run async (result $done) (canon lift (core func $i "run")))
   (instance $exported (export "run" (func $run)))
   (export "wasi:cli/run@0.3.0" (instance $exported)))

@@ -17,8 +17,8 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 
 use rustix::fs::Mode;
 
-/// Permissions of entries. A guest can make no file that may be executed, so none of its files is an entry, wherever it
-/// may write.
+/// Permissions of entries. The folder is none that a guest may write to; should it have been one before, or be one to
+/// another process, no file that a guest has made is an entry, since it can make none that may be executed.
 pub const MODE: Mode = Mode::RWXU;
 const MAGIC: &[u8; 8] = b"EXECWASI";
 const SEAL_BYTES: usize = 20;

@@ -66,7 +66,8 @@ impl Source {
     pub fn check_memory(&self) -> Result<(), Failure> {
         let needed = self.memory_bytes;
         let for_threads = THREAD_ADDRESSES * threads(self.binary.len()) as u64;
-        check(needed, needed.saturating_add(needed / 3).saturating_add(for_threads))
+        let addresses = needed.saturating_add(needed / 3).saturating_add(for_threads);
+        check("to compile it takes about", needed, addresses, ELSEWHERE)
     }
 
     /// Compiles it for an engine.
@@ -98,11 +99,19 @@ fn threads(size_bytes: usize) -> usize {
 /// # Errors
 /// When it can't.
 pub fn check_file(size_bytes: usize, is_text: bool) -> Result<(), Failure> {
-    let needed = (size_bytes as u64).saturating_mul(if is_text { BYTES_PER_TEXT_BYTE } else { 1 });
-    check(needed, needed)
+    let size_bytes = size_bytes as u64;
+    if is_text {
+        let needed = size_bytes.saturating_mul(BYTES_PER_TEXT_BYTE);
+        let advice = "make it binary (`wasm-tools parse`)";
+        check("to read its text takes up to", needed, needed, advice)
+    } else {
+        check("to read it takes", size_bytes, size_bytes, ELSEWHERE)
+    }
 }
 
-fn check(needed: u64, addresses: u64) -> Result<(), Failure> {
+const ELSEWHERE: &str = "compile it with `exec-wasi compile` where there is more, and set option precompiled";
+
+fn check(what: &str, needed: u64, addresses: u64, advice: &str) -> Result<(), Failure> {
     if free_memory::bytes().is_none_or(|free| needed <= free)
         && free_memory::address_space().is_none_or(|free| addresses <= free)
     {
@@ -110,7 +119,7 @@ fn check(needed: u64, addresses: u64) -> Result<(), Failure> {
     }
     // Without the figure of what is free, which is another one each time: the same failure is told once.
     Err(Failure::Passing(format!(
-        "to compile it takes about {} MB of memory, more than this process can get (the machine, its control group, ulimit -d, ulimit -v, for which it is {} MB of addresses): compile it with `exec-wasi compile` where there is more, and set option precompiled",
+        "{what} {} MB of memory, more than this process can get (the machine, its control group, ulimit -d, ulimit -v, for which it is {} MB of addresses): {advice}",
         needed / 1_000_000,
         addresses / 1_000_000
     )))

@@ -1,6 +1,6 @@
 //! How much memory it takes to compile a program, known before it is tried.
 
-use wasmparser::{BinaryReaderError, ElementItems, Parser, Payload};
+use wasmparser::{BinaryReader, BinaryReaderError, ElementItems, Parser, Payload};
 
 /// Memory the compiler takes for each byte of a program's functions; and as much again for the first of them, until each
 /// of its threads has what it needs for one, or what it does need for the largest, if that is more. It was 120 MB for 1.5 MB of functions, and 1070 for 19.
@@ -22,7 +22,18 @@ pub fn memory_bytes(binary: &[u8], at_a_time: u64) -> u64 {
 /// function. What may trap is several blocks and a call to it, and it keeps dozens of things of each; of anything else
 /// next to nothing. It was measured with twenty thousand of each in one function.
 pub fn of_operator(code: &[u8]) -> u64 {
+    // The second number of some may be written longer than need be.
+    let second = || BinaryReader::new(&code[1..], 0).read_var_u32().unwrap_or(u32::MAX);
     match *code {
+        [0xfd, ..] => match second() {
+            0..=11 | 84..=93 => LOAD,
+            _ => 0,
+        },
+        // Whole ranges of memory or tables.
+        [0xfc, ..] => match second() {
+            8..=0x11 => 39_000,
+            _ => 0,
+        },
         // Blocks and branches; loops.
         [0x02 | 0x04 | 0x05 | 0x0c..=0x0e, ..] => 2200,
         [0x03, ..] => 12_000,
@@ -32,16 +43,16 @@ pub fn of_operator(code: &[u8]) -> u64 {
         // table.get and table.set; memory.grow.
         [0x25 | 0x26, ..] => 18_000,
         [0x40, ..] => 2800,
-        // Loads and stores, of vectors as well.
-        [0x28..=0x3e, ..] | [0xfd, 0..=11 | 84..=93, ..] => 9500,
+        [0x28..=0x3e, ..] => LOAD,
         // Division, and numbers that may not fit.
         [0x6d..=0x70 | 0x7f..=0x82, ..] => 16_500,
         [0xa8..=0xab | 0xae..=0xb1, ..] => 25_000,
-        // Whole ranges of memory or tables.
-        [0xfc, 8..=0x11, ..] => 39_000,
         _ => 0,
     }
 }
+
+/// For a load or a store, of vectors as well.
+const LOAD: u64 = 9500;
 
 /// The functions of a program.
 #[derive(Default)]
@@ -92,6 +103,19 @@ mod tests {
 
     fn memory_bytes_of(text: &str) -> u64 {
         memory_bytes(&wat::parse_str(text).unwrap(), 0)
+    }
+
+    #[test]
+    fn an_operator_is_the_same_however_long_it_is_written() {
+        for (short, long) in [
+            (&[0xfd, 0x00, 0, 0][..], &[0xfd, 0x80, 0x80, 0x00, 0, 0][..]),
+            (&[0xfd, 0x5d, 0, 0, 0], &[0xfd, 0xdd, 0x00, 0, 0, 0]),
+            (&[0xfc, 0x0b, 0], &[0xfc, 0x8b, 0x00, 0]),
+        ] {
+            assert!(of_operator(short) > 0);
+            assert_eq!(of_operator(short), of_operator(long));
+        }
+        assert_eq!((of_operator(&[0xfd, 0x0c]), of_operator(&[0xfc, 0x00]), of_operator(&[0xfc])), (0, 0, 0));
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //! - the variables that change in a loop, counted for each loop by itself;
 //! - the variables that change in a block, counted for each branch to its end, and all this squared;
 //! - the values that blocks and functions take and give: a thousand of them by two bytes;
-//! - all that may trap, at ten and more kilobytes of memory each (see [`need`]).
+//! - all that may trap, at ten and more kilobytes of memory each, and what else it keeps (see [`need`]).
 //!
 //! Written programs are far from that, so one that isn't is refused.
 

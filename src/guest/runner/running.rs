@@ -54,9 +54,10 @@ const PUBLISH_EVERY: Duration = Duration::from_secs(5);
 /// was stopped in the middle of one that takes for ever. Look-ups of names have as many more as there may be, so that
 /// a name server that does not answer holds up no file.
 const FILE_THREADS: usize = 4;
-/// Handles that an open listing takes at least, in WASI 0.3. It holds a thread until it has been read, so there are enough
-/// of them for all the listings that the guest's handles let it have.
-const HANDLES_PER_LISTING: usize = 7;
+/// Handles that an open listing takes at least, in WASI 0.3. It holds a thread until it has been read, so there are
+/// enough of them for all the listings that the guest's handles let it have, unless it may have very many.
+const HANDLES_PER_LISTING: usize = 3;
+const MOST_LISTINGS: usize = 100;
 /// Tasks that go on before the guest does. All that it begins and gives up at once, such as HTTP requests, have to be
 /// gone when it goes on to begin more; it begins far fewer in the time that it computes in one go.
 const TASKS_BEFORE_GUEST: u32 = 10_000;
@@ -183,7 +184,7 @@ impl Running {
 
     fn runtime(&self) -> io::Result<Runtime> {
         let mut runtime = tokio::runtime::Builder::new_current_thread();
-        let listings = component::most_handles(&self.job.config) / HANDLES_PER_LISTING;
+        let listings = (component::most_handles(&self.job.config) / HANDLES_PER_LISTING).min(MOST_LISTINGS);
         let threads = self.blocking_threads() + listings;
         runtime.enable_time().max_blocking_threads(threads).thread_name("exec_wasi-file");
         runtime.event_interval(TASKS_BEFORE_GUEST).thread_stack_size(STACK_BYTES);

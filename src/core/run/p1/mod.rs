@@ -1,9 +1,10 @@
 //! WASI 0.1: core modules that import `wasi_snapshot_preview1` and export `_start`.
 //!
-//! The functions are wasmtime-wasi's, but for a few cases of some of them that are answered here: writing
-//! to standard output and error (`write`), opening files (`files`) and exit codes (`exit`). Every other case goes to wasmtime-wasi's own function with the arguments untouched, so what is exact there
-//! stays exact. That function is reached by the path its generated code has, which is no promised interface: a
-//! new version of wasmtime-wasi is a moment to look here.
+//! The functions are wasmtime-wasi's, but for a few cases of some of them that are answered here: writing to
+//! standard output and error (`write`), opening files (`files`) and exit codes (`exit`). Every other case goes to
+//! wasmtime-wasi's own function with the arguments untouched, so what is exact there stays exact. That function is
+//! reached by the path its generated code has, which is no promised interface: a new version of wasmtime-wasi is a
+//! moment to look here.
 
 mod exit;
 mod files;
