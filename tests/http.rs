@@ -266,6 +266,16 @@ fn a_certificate_must_be_of_an_authority_of_the_system_for_this_name_and_today()
     assert_eq!(lines[..3], ["status 200", "secret", "end"]);
     assert_eq!(lines[3..8], ["error TLS-certificate-error"; 5]);
     assert_eq!(lines[8..], ["error TLS-protocol-error"]);
+    // The guest knows that, and the operator why.
+    for (server, why) in bad.iter().zip(["not valid for name", "expired", "BadSignature", ""]) {
+        let said = format!(
+            "The guest was refused a request to https://localhost:{}: invalid peer certificate: ",
+            server.port
+        );
+        ended.assert_logged(&said);
+        let line = ended.log.lines().find(|line| line.contains(&said)).unwrap_or_default();
+        assert!(line.contains(why) && line.contains("SSL_CERT_FILE"), "{line}");
+    }
 }
 
 #[test]

@@ -45,7 +45,7 @@ counters! {
     long_lines,
     /// Bytes cut off or dropped by `long_lines`.
     long_line_lost_bytes,
-    /// Connections, look-ups and requests that the options don't allow.
+    /// Connections, look-ups and requests that the options don't allow, and requests to who can't prove who he is.
     refused_connections,
     /// Lines the host's parser didn't match.
     unparsed_lines,

@@ -15,6 +15,8 @@ const LOOK: Duration = Duration::from_secs(10);
 /// What is known of one input.
 #[derive(Debug, Default)]
 pub struct Witness {
+    /// As much was taken as given: there is no processor, and growth by less than what was offered is a part.
+    is_plain: bool,
     /// More was taken than given: it has such routes.
     splits: bool,
     /// Less was taken than given: a processor drops some, and no growth means anything.
@@ -35,8 +37,10 @@ impl Witness {
     pub fn taken(&mut self, given: usize, growth: Option<f64>) {
         self.doubts = false;
         if let Some(growth) = growth {
-            self.splits |= growth > given as f64;
-            self.drops |= growth < given as f64;
+            let given = given as f64;
+            self.is_plain |= growth == given;
+            self.splits |= growth > given;
+            self.drops |= growth < given;
             self.looked = Some(Instant::now());
         }
     }
@@ -44,8 +48,8 @@ impl Witness {
     /// So many records were offered and refused; by how many the count has grown all the same. Whether part was taken.
     pub fn refused(&mut self, offered: usize, growth: Option<f64>) -> bool {
         let growth = growth.unwrap_or(0.0);
-        let failed_write = growth == offered as f64 && !self.splits;
-        let in_part = growth > 0.0 && !failed_write && !self.drops;
+        let by_routes = self.splits || self.is_plain && growth != offered as f64;
+        let in_part = growth > 0.0 && by_routes && !self.drops;
         self.splits |= in_part;
         self.doubts = true;
         in_part
@@ -76,7 +80,10 @@ mod tests {
     #[test]
     fn a_refusal_that_the_count_contradicts_is_one_in_part() {
         let mut witness = Witness::default();
-        witness.refused(100, None);
+        // Nothing is known yet, and it may be a processor's doing.
+        assert!(!witness.refused(100, Some(50.0)));
+        witness.taken(100, Some(100.0));
+        assert!(!witness.refused(100, None));
         assert!(witness.refused(100, Some(50.0)));
         assert!(witness.asks());
     }

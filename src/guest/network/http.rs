@@ -355,7 +355,14 @@ async fn connect(
                 // A request is small, and its answer is waited for.
                 let _ = stream.set_nodelay(true);
                 return match encryption {
-                    Some(config) => Ok(Box::new(tls::wrap(config, stream, &to.target).await?)),
+                    Some(config) => match tls::wrap(config, stream, &to.target).await {
+                        Ok(stream) => Ok(Box::new(stream)),
+                        Err(tls::Failed::Other(error)) => Err(error),
+                        Err(tls::Failed::Certificate(why)) => {
+                            network.reach.refuse(&to.described(), Refusal::Certificate(why));
+                            Err(Error::TlsCertificateError)
+                        }
+                    },
                     None => Ok(Box::new(stream)),
                 };
             }
@@ -379,6 +386,10 @@ fn of_hyper(error: &hyper::Error) -> Error {
     // A bound that the guest's own body has broken.
     if let Some(Error::HttpRequestBodySize(size)) = error.source().and_then(|cause| cause.downcast_ref()) {
         return Error::HttpRequestBodySize(*size);
+    }
+    let of_stream = error.source().and_then(|cause| cause.downcast_ref());
+    if let Some(error) = of_stream.and_then(tls::rustls_error) {
+        return tls::of_rustls(error);
     }
     if error.is_timeout() {
         Error::HttpResponseTimeout

@@ -60,6 +60,9 @@ pub enum Refusal {
     TooMany(u32),
     /// There are no rules at all.
     NoRules,
+    /// Its certificate is not good; why.
+    #[cfg(feature = "http")]
+    Certificate(String),
     /// Nobody could say that it is the right one; with what was looked at.
     #[cfg(feature = "http")]
     NoAuthorities(String),
@@ -75,6 +78,10 @@ impl fmt::Display for Refusal {
             ),
             Self::NotOurs => write!(f, "allow_listen does not have it"),
             Self::TooMany(limit) => write!(f, "connections_limit ({limit}) is reached"),
+            #[cfg(feature = "http")]
+            Self::Certificate(why) => {
+                write!(f, "{why} (the authorities are the system's, or those of SSL_CERT_FILE)")
+            }
             #[cfg(feature = "http")]
             Self::NoAuthorities(looked_at) => write!(
                 f,

@@ -20,11 +20,21 @@ use crate::config::Target;
 /// How long the system's authorities are taken as they were read.
 const READ_AGAIN: Duration = Duration::from_secs(3600);
 
+/// Characters of a reason that are said: it may have the names of a certificate in it, which are many or long.
+const MOST_SAID: usize = 300;
+
 /// What connections of all inputs have in common. Only exchanged under the lock.
 static CONFIG: Mutex<Option<(Instant, Arc<ClientConfig>)>> = Mutex::new(None);
 
 /// The system has no certificate authority; with the reason, in brackets, if there is one.
 pub struct NoAuthorities(pub String);
+
+/// Why a connection is not encrypted.
+pub enum Failed {
+    /// The other side's certificate is not good; the reason.
+    Certificate(String),
+    Other(Error),
+}
 
 /// Encrypts a connection to `target`, whose certificate has to be good for that name or address.
 ///
@@ -34,12 +44,21 @@ pub async fn wrap(
     config: Arc<ClientConfig>,
     stream: TcpStream,
     target: &Target,
-) -> Result<TlsStream<TcpStream>, Error> {
+) -> Result<TlsStream<TcpStream>, Failed> {
     let name = match target {
-        Target::Name(name) => ServerName::try_from(name.clone()).map_err(|_| Error::HttpRequestUriInvalid)?,
+        Target::Name(name) => {
+            let name = ServerName::try_from(name.clone());
+            name.map_err(|_| Failed::Other(Error::HttpRequestUriInvalid))?
+        }
         Target::Address(address) => ServerName::from(*address),
     };
-    TlsConnector::from(config).connect(name, stream).await.map_err(|error| of_tls(&error))
+    TlsConnector::from(config).connect(name, stream).await.map_err(|error| match rustls_error(&error) {
+        Some(error @ rustls::Error::InvalidCertificate(_)) => {
+            Failed::Certificate(error.to_string().chars().take(MOST_SAID).collect())
+        }
+        Some(error) => Failed::Other(of_rustls(error)),
+        None => Failed::Other(Error::ConnectionTerminated),
+    })
 }
 
 /// What encrypted connections need.
@@ -75,14 +94,17 @@ fn read() -> Result<Arc<ClientConfig>, NoAuthorities> {
     Ok(Arc::new(config))
 }
 
-fn of_tls(error: &io::Error) -> Error {
-    match error.get_ref().and_then(|cause| cause.downcast_ref()) {
-        Some(rustls::Error::InvalidCertificate(_)) => Error::TlsCertificateError,
-        Some(rustls::Error::AlertReceived(alert)) => Error::TlsAlertReceived {
+/// What TLS has to say of an error of its stream, at any time.
+pub fn rustls_error(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref().and_then(|cause| cause.downcast_ref())
+}
+
+pub fn of_rustls(error: &rustls::Error) -> Error {
+    match error {
+        rustls::Error::AlertReceived(alert) => Error::TlsAlertReceived {
             alert_id: Some((*alert).into()),
             alert_message: Some(format!("{alert:?}")),
         },
-        Some(_) => Error::TlsProtocolError,
-        None => Error::ConnectionTerminated,
+        _ => Error::TlsProtocolError,
     }
 }
