@@ -44,6 +44,20 @@ fn start_loaded(scene: Scene, config: &str) -> Running {
     scene.start_command(command)
 }
 
+/// Runs a guest once, with the forward protocol's output to this port of this machine, which tries for ever.
+fn start_with_forward(guest: &Guest, options: &[(&str, &str)], port: u16) -> Running {
+    let scene = Scene::new();
+    let mut command = Command::new(host::host_program());
+    command.arg("-e").arg(scene.path("flb-in_exec_wasi.so")).args(["-i", "exec_wasi"]);
+    let program = scene.file("guest.wat", guest.wat());
+    for (key, value) in [&[("wasi_path", program.as_str()), ONCE], options].concat() {
+        command.arg("-p").arg(format!("{key}={value}"));
+    }
+    command.args(["-o", "forward", "-p", "host=127.0.0.1", "-p", &format!("port={port}")]);
+    command.args(["-p", "retry_limit=no_limits", "-m", "*", "-f", "0.2"]);
+    scene.start_command(command)
+}
+
 const OUTPUT: &str = "
 [OUTPUT]
     Name file
@@ -145,7 +159,6 @@ fn a_threaded_input_delivers_everything_and_stops_in_time() {
     assert!(ended.took < Duration::from_secs(6), "{:?}", ended.took);
 }
 
-/// One batch is more than this storage may ever hold. (Fluent Bit 2.2 ends itself when it is offered such a one.)
 #[test]
 fn a_threaded_input_that_ends_the_host_waits_until_the_engine_has_its_records() {
     // A few, which the engine would read a moment too late; and more than it takes at a time.
@@ -164,28 +177,9 @@ fn what_a_threaded_input_has_lost_because_it_was_paused_at_the_stop_is_said() {
     if !is_real() {
         return;
     }
-    let port = free_port();
-    let scene = Scene::new();
     let guest = Guest::new().numbered_lines("some text of usual length", 20_000);
-    let program = scene.file("guest.wat", guest.wat());
-    let mut command = Command::new(host::host_program());
-    command.arg("-e").arg(scene.path("flb-in_exec_wasi.so"));
-    command.args([
-        "-i",
-        "exec_wasi",
-        "-p",
-        "oneshot=on",
-        "-p",
-        "threaded=on",
-        "-p",
-        "mem_buf_limit=200k",
-        "-p",
-    ]);
-    command.arg(format!("wasi_path={program}"));
     // Nobody listens there, so nothing is ever taken off the input.
-    command.args(["-o", "forward", "-p", "host=127.0.0.1", "-p", &format!("port={port}")]);
-    command.args(["-p", "retry_limit=no_limits", "-m", "*", "-f", "0.5"]);
-    let mut host = scene.start_command(command);
+    let mut host = start_with_forward(&guest, &[("threaded", "on"), ("mem_buf_limit", "200k")], free_port());
     host.wait_for_log("overlimit");
     std::thread::sleep(Duration::from_secs(2));
     let ended = host.stop();
@@ -200,6 +194,7 @@ fn what_a_threaded_input_has_lost_because_it_was_paused_at_the_stop_is_said() {
     assert!(lost > 0 && lost < 20_000, "{lost}: {}", ended.log);
 }
 
+/// One batch is more than this storage may ever hold. (Fluent Bit 2.2 ends itself when it is offered such a one.)
 #[test]
 fn a_storage_smaller_than_a_batch_takes_it_in_pieces() {
     if !is_real() || host_version() < (4, 0, 0) {
@@ -452,16 +447,8 @@ fn an_output_that_is_down_for_five_seconds_costs_nothing() {
         return;
     }
     let port = free_port();
-    let scene = Scene::new();
-    let program = scene
-        .file("guest.wat", Guest::new().numbered_blocks("some text of usual length", 1_000_000, 1000).wat());
-    let library = scene.path("flb-in_exec_wasi.so").display().to_string();
-    let mut command = Command::new(host::host_program());
-    command.args(["-e", &library, "-i", "exec_wasi", "-p", "oneshot=on", "-p", "mem_buf_limit=5M", "-p"]);
-    command.arg(format!("wasi_path={program}"));
-    command.args(["-o", "forward", "-p", "host=127.0.0.1", "-p", &format!("port={port}")]);
-    command.args(["-p", "retry_limit=no_limits", "-m", "*", "-f", "0.2"]);
-    let mut host = scene.start_command(command);
+    let guest = Guest::new().numbered_blocks("some text of usual length", 1_000_000, 1000);
+    let mut host = start_with_forward(&guest, &[("mem_buf_limit", "5M")], port);
     std::thread::sleep(Duration::from_secs(5));
     let lines = receive_forward(&mut host, port, 1_000_000);
     for (number, line) in lines.iter().enumerate() {
@@ -565,15 +552,16 @@ fn receive_forward(host: &mut Running, port: u16, count: usize) -> Vec<Vec<u8>> 
     });
     let mut lines: Vec<Vec<u8>> = Vec::new();
     let begun = Instant::now();
-    while lines.len() < count {
-        assert!(begun.elapsed() < 8 * PATIENCE && host.is_alive(), "{} lines; {}", lines.len(), host.log());
-        if let Ok(records) = receive.recv_timeout(Duration::from_secs(1)) {
-            lines.extend(records.iter().map(|record: &Record| record.line().expect("a line").to_vec()));
+    // Until all are there, and then until no more come: none comes twice.
+    loop {
+        match receive.recv_timeout(Duration::from_secs(2)) {
+            Ok(records) => {
+                lines.extend(records.iter().map(|record: &Record| record.line().expect("a line").to_vec()));
+            }
+            Err(_) if lines.len() >= count => break,
+            Err(_) => {}
         }
-    }
-    // None comes twice.
-    while let Ok(records) = receive.recv_timeout(Duration::from_secs(2)) {
-        lines.extend(records.iter().map(|record: &Record| record.line().expect("a line").to_vec()));
+        assert!(begun.elapsed() < 8 * PATIENCE && host.is_alive(), "{} lines; {}", lines.len(), host.log());
     }
     lines.sort_unstable();
     assert_eq!(lines.len(), count);

@@ -133,15 +133,6 @@ impl ProgramFile {
             Ok(found) => found,
             Err(error) => return Err(self.error(&error.to_string())),
         };
-        if scan.is_precompiled()
-            && let Some(directory) = writable::decides(&self.path)
-        {
-            // Before it is shared with others: the same content elsewhere may be run.
-            return Err(self.error(&format!(
-                "it is a precompiled program in \"{}\", where a program may write: what is run outside the sandbox must not lie there",
-                directory.display()
-            )));
-        }
         let load = Load {
             engine: Arc::clone(&engine),
             path: self.path.clone(),
@@ -194,6 +185,15 @@ impl ProgramFile {
         }
         let shared = self.shared.insert(SharedScan::of(stamp));
         let scan = shared.get(&self.path, stamp)?;
+        if scan.is_precompiled()
+            && let Some(directory) = writable::decides(&self.path)
+        {
+            // Before it is shared with others: the same content elsewhere may be run.
+            return Err(io::Error::other(format!(
+                "it is a precompiled program in \"{}\", where a program may write: what is run outside the sandbox must not lie there",
+                directory.display()
+            )));
+        }
         let engine = if !scan.concurrent {
             engine.clone()
         } else if let Some((last, engine, _)) = &self.last

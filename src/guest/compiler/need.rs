@@ -3,8 +3,8 @@
 use wasmparser::{BinaryReader, BinaryReaderError, ElementItems, Parser, Payload};
 
 /// Memory the compiler takes for each byte of a program's functions; and as much again for the first of them, until each
-/// of its threads has what it needs for one, or what it does need for the largest, if that is more. It was 120 MB for 1.5 MB of functions, and 1070 for 19.
-/// Five programs of 2.5 to 22 MB took 0.85 to 1.06 of what comes out.
+/// of its threads has what it needs for one, or what it does need for the largest, if that is more. It was 120 MB for
+/// 1.5 MB of functions, and 1070 for 19. Five programs of 2.5 to 22 MB took 0.85 to 1.06 of what comes out.
 /// To refuse what would just have fitted costs an input, and to begin what does not fit the whole agent, at each start.
 const BYTES_PER_CODE_BYTE: u64 = 54;
 const BYTES_AT_FIRST: u64 = 38_000_000;

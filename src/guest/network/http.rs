@@ -264,15 +264,10 @@ impl Destination {
         let authority = uri.authority().ok_or(Error::HttpRequestUriInvalid)?;
         let target = Target::parse(authority.host()).ok_or(Error::HttpRequestUriInvalid)?;
         let host = authority.as_str().rsplit('@').next().unwrap_or_default();
+        let usual = if encrypted { 443 } else { 80 };
         let port = match (authority.port_u16(), host.strip_prefix(authority.host())) {
             (Some(port), _) => port,
-            (None, Some("" | ":")) => {
-                if encrypted {
-                    443
-                } else {
-                    80
-                }
-            }
+            (None, Some("" | ":")) => usual,
             // No number, or a larger one than there is.
             _ => return Err(Error::HttpRequestUriInvalid),
         };
@@ -355,14 +350,7 @@ async fn connect(
                 // A request is small, and its answer is waited for.
                 let _ = stream.set_nodelay(true);
                 return match encryption {
-                    Some(config) => match tls::wrap(config, stream, &to.target).await {
-                        Ok(stream) => Ok(Box::new(stream)),
-                        Err(tls::Failed::Other(error)) => Err(error),
-                        Err(tls::Failed::Certificate(why)) => {
-                            network.reach.refuse(&to.described(), Refusal::Certificate(why));
-                            Err(Error::TlsCertificateError)
-                        }
-                    },
+                    Some(config) => encrypt(network, to, config, stream).await,
                     None => Ok(Box::new(stream)),
                 };
             }
@@ -370,6 +358,23 @@ async fn connect(
         }
     }
     Err(last)
+}
+
+/// The operator is told why a certificate is not good; the guest only that it isn't.
+async fn encrypt(
+    network: &Network,
+    to: &Destination,
+    config: Arc<rustls::ClientConfig>,
+    stream: TcpStream,
+) -> Result<Box<dyn Stream>, Error> {
+    match tls::wrap(config, stream, &to.target).await {
+        Ok(stream) => Ok(Box::new(stream)),
+        Err(tls::Failed::Other(error)) => Err(error),
+        Err(tls::Failed::Certificate(why)) => {
+            network.reach.refuse(&to.described(), Refusal::Certificate(why));
+            Err(Error::TlsCertificateError)
+        }
+    }
 }
 
 fn of_connecting(error: &io::Error) -> Error {
