@@ -299,6 +299,18 @@ fn no_more_connections_than_the_limit_at_a_time() {
 }
 
 #[test]
+fn that_a_core_module_has_no_network_is_said_once() {
+    let scene = Scene::new();
+    let module = scene.file("module.wat", Guest::new().out("here\n").wat());
+    let options = [("wasi_path", module.as_str()), ("interval_sec", "0"), ("interval_nsec", "10000000")];
+    let mut host = scene.input("exec_wasi", &[&options[..], &[("allow_hosts", "*")]].concat()).start();
+    host.wait_for_lines(5);
+    let ended = host.stop();
+    let said = ended.log.matches("it is a core module, which has no network").count();
+    assert_eq!(said, 1, "{}", ended.log);
+}
+
+#[test]
 fn a_refusal_is_logged_once_for_each_target() {
     let ports = [free_port(), free_port()];
     let [first, second] = ports.map(|port| format!("127.0.0.1:{port}"));

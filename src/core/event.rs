@@ -110,6 +110,10 @@ pub enum Event {
         why: String,
         last: bool,
     },
+    /// A network is granted to what can't use one.
+    NoNetwork {
+        program: String,
+    },
     Unparsed {
         parser: String,
         lines: u64,
@@ -185,6 +189,7 @@ impl Event {
             | Self::GuestDidNotStop { .. }
             | Self::CacheEntryDamaged { .. }
             | Self::NotKept { .. }
+            | Self::NoNetwork { .. }
             | Self::Note { .. } => Level::Warn,
             Self::Compiling { .. }
             | Self::BeingLoaded { .. }
@@ -277,6 +282,10 @@ impl fmt::Display for Event {
                 let others = if *last { "; further targets are only counted" } else { "" };
                 write!(f, "The guest was refused {what}: {why}{others}.")
             }
+            Self::NoNetwork { program } => write!(
+                f,
+                "Options allow_hosts and allow_listen have no effect on \"{program}\": it is a core module, which has no network. Build it as a component for that."
+            ),
             Self::Unparsed { parser, lines } => {
                 write!(f, "Parser \"{parser}\" did not match {lines} lines; they were kept as text.")
             }

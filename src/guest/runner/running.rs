@@ -135,6 +135,8 @@ pub struct Running {
     published: Option<Instant>,
     /// The threads of its file access that haven't ended.
     file_threads: Arc<AtomicUsize>,
+    /// It was told that what is granted of a network has no effect.
+    told_of_network: bool,
 }
 
 impl Running {
@@ -151,6 +153,7 @@ impl Running {
             state_dir: None,
             published: None,
             file_threads: Arc::default(),
+            told_of_network: false,
             engine: None,
             job,
         }
@@ -243,6 +246,7 @@ impl Running {
             }
             match loaded {
                 Ok(program) => {
+                    self.tell_of_network(&program);
                     let begun = Instant::now();
                     let call = call.unwrap_or_else(|| engine.calling(&self.job.pipe));
                     let outcome = match self.hold_directories() {
@@ -392,6 +396,14 @@ impl Running {
                 },
             }
         }))
+    }
+
+    /// Says, once, that a network is granted to a program that can't use one.
+    fn tell_of_network(&mut self, program: &Program) {
+        if !self.told_of_network && self.job.config.has_network() && matches!(program.form, Form::Module(_)) {
+            self.told_of_network = true;
+            self.tell(Event::NoNetwork { program: self.job.config.program.display().to_string() });
+        }
     }
 
     fn run_ended(&mut self, outcome: &Outcome) {
