@@ -337,12 +337,12 @@ impl Input {
     /// Only the thread's name tells: `flb-in-…` for the latter, in every version.
     #[must_use]
     pub fn is_on_engine_thread(&self) -> bool {
-        let mut name: [c_char; 16] = [0; 16];
+        let mut name = [0u8; 16];
         // SAFETY: takes nothing and can't fail.
         let this = unsafe { libc::pthread_self() };
         // SAFETY: the buffer has the size that Linux needs for a thread's name and its NUL.
-        let status = unsafe { libc::pthread_getname_np(this, name.as_mut_ptr(), name.len()) };
-        status == 0 && !name.map(c_char::cast_unsigned).starts_with(b"flb-in-")
+        let status = unsafe { libc::pthread_getname_np(this, name.as_mut_ptr().cast(), name.len()) };
+        status == 0 && !name.starts_with(b"flb-in-")
     }
 
     /// Has the engine pass what it took on to its outputs now, as `in_serial` and `in_kmsg` do from their

@@ -2,11 +2,14 @@
 //!
 //! The kernel copies it for us and answers with an error where a plain load would be a fault.
 
+use std::io::{self, Read};
+use std::os::fd::AsRawFd;
+
 /// Copies `buf.len()` bytes from `address`, or as many as are readable before the first hole. The answer
-/// is how many; 0 also where the kernel forbids the call (a seccomp profile may).
+/// is how many.
 pub fn read(address: usize, buf: &mut [u8]) -> usize {
-    // The kernel checks readability page by page of the remote vector, so it is cut at page edges: then
-    // a hole ends the copy instead of refusing it whole.
+    // The kernel checks readability page by page, so the whole is cut at page edges: then a hole ends the copy
+    // instead of refusing it whole.
     const PAGE: usize = 4096;
     let mut done = 0;
     while done < buf.len() {
@@ -14,20 +17,44 @@ pub fn read(address: usize, buf: &mut [u8]) -> usize {
             break;
         };
         let len = (PAGE - at % PAGE).min(buf.len() - done);
-        let local = libc::iovec { iov_base: buf[done..].as_mut_ptr().cast(), iov_len: len };
-        let remote = libc::iovec { iov_base: at as *mut libc::c_void, iov_len: len };
-        // SAFETY: takes nothing and can't fail.
-        let this = unsafe { libc::getpid() };
-        // SAFETY: the local vector lies within `buf`; the remote one is only read, by the kernel, which
-        // answers EFAULT where nothing is mapped.
-        let copied = unsafe { libc::process_vm_readv(this, &raw const local, 1, &raw const remote, 1, 0) };
-        match usize::try_from(copied) {
-            Ok(copied) if copied == len => done += len,
-            Ok(copied) => return done + copied,
-            Err(_) => return done,
+        let part = &mut buf[done..done + len];
+        if let Err(error) = by_call(at, part)
+            && (error.raw_os_error() == Some(libc::EFAULT) || by_pipe(at, part).is_err())
+        {
+            break;
         }
+        done += len;
     }
     done
+}
+/// By the call that is made for it.
+fn by_call(address: usize, part: &mut [u8]) -> io::Result<()> {
+    let local = libc::iovec { iov_base: part.as_mut_ptr().cast(), iov_len: part.len() };
+    let remote = libc::iovec { iov_base: address as *mut libc::c_void, iov_len: part.len() };
+    // SAFETY: takes nothing and can't fail.
+    let this = unsafe { libc::getpid() };
+    // SAFETY: the local vector is `part`; the remote one is only read, by the kernel, which answers EFAULT where
+    // nothing is mapped.
+    let copied = unsafe { libc::process_vm_readv(this, &raw const local, 1, &raw const remote, 1, 0) };
+    whole(copied, part)
+}
+
+/// By what nobody forbids (a seccomp profile may forbid the other, and emulators don't know it).
+fn by_pipe(address: usize, part: &mut [u8]) -> io::Result<()> {
+    let (mut reader, writer) = io::pipe()?;
+    // SAFETY: as above; and what is written is no more than every pipe holds, so this waits for nobody.
+    let copied = unsafe { libc::write(writer.as_raw_fd(), address as *const libc::c_void, part.len()) };
+    whole(copied, part)?;
+    reader.read_exact(part)
+}
+
+/// Whether a call that has copied so much, or failed, has copied all.
+fn whole(copied: isize, part: &[u8]) -> io::Result<()> {
+    match usize::try_from(copied) {
+        Ok(copied) if copied == part.len() => Ok(()),
+        Ok(_) => Err(io::ErrorKind::UnexpectedEof.into()),
+        Err(_) => Err(io::Error::last_os_error()),
+    }
 }
 
 /// The `N` machine words at `address`, if all of them are readable.
@@ -66,5 +93,16 @@ mod tests {
         assert_eq!(read(usize::MAX - 3, &mut [0; 16]), 0);
         assert_eq!(text(c"abc".as_ptr() as usize, 4), Some(b"abc".to_vec()));
         assert_eq!(text(c"abc".as_ptr() as usize, 3), None);
+    }
+
+    #[test]
+    fn both_ways_read_the_same() {
+        let bytes: Vec<u8> = (0..=255).cycle().take(4096).collect();
+        for way in [by_call, by_pipe] {
+            let mut seen = vec![0; bytes.len()];
+            way(bytes.as_ptr().addr(), &mut seen).unwrap();
+            assert_eq!(seen, bytes);
+            assert_eq!(way(8, &mut seen).unwrap_err().raw_os_error(), Some(libc::EFAULT));
+        }
     }
 }

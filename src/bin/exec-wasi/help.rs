@@ -1,4 +1,6 @@
-//! What `-h`, `-V` and `--list-hosts` print.
+//! What `-h` and `--list-hosts` print.
+
+use std::io::{Error, Result, Write};
 
 use crate::args::Args;
 use crate::context::Context;
@@ -44,34 +46,35 @@ Output properties
   all                      down_for=SECONDS: take nothing for so long after the start";
 
 /// The general help with the list of inputs, or the options of the last input named.
-pub fn print(surface: &Surface, args: &Args, context: &Context) -> Result<(), String> {
+pub fn print(out: &mut impl Write, surface: &Surface, args: &Args, context: &Context) -> Result<()> {
     let plugins = context.plugins().all();
     let Some(section) = args.inputs.last() else {
-        println!("{USAGE}\n\nInputs");
+        writeln!(out, "{USAGE}\n\nInputs")?;
         for plugin in &plugins {
-            println!("  {:<24} {}", plugin.name(), plugin.description());
+            writeln!(out, "  {:<24} {}", plugin.name(), plugin.description())?;
         }
         return Ok(());
     };
     let named = plugins.iter().rfind(|plugin| plugin.name().eq_ignore_ascii_case(&section.name));
-    let plugin = named.ok_or_else(|| format!("invalid input plugin '{}'", section.name))?;
-    println!("HELP\n{} input plugin\n", plugin.name());
-    println!("DESCRIPTION\n{}\n\nOPTIONS", plugin.description());
+    let plugin = named.ok_or_else(|| Error::other(format!("invalid input plugin '{}'", section.name)))?;
+    writeln!(out, "HELP\n{} input plugin\n", plugin.name())?;
+    writeln!(out, "DESCRIPTION\n{}\n\nOPTIONS", plugin.description())?;
     let options = options::options(plugin, surface.host.map_stride).unwrap_or_default();
     let width = options.iter().map(|option| option.name.len()).max().unwrap_or(0) + 2;
     for option in options {
-        println!("{:width$}{}", option.name, option.description);
+        writeln!(out, "{:width$}{}", option.name, option.description)?;
         let default = option.default.map(|value| format!("default: {value}, ")).unwrap_or_default();
-        println!("{:width$}> {default}type: {}\n", "", option.kind);
+        writeln!(out, "{:width$}> {default}type: {}\n", "", option.kind)?;
     }
     Ok(())
 }
 
 /// One line for each release.
-pub fn list_hosts() {
+pub fn list_hosts(out: &mut impl Write) -> Result<()> {
     for host in HOSTS {
         let records = if host.has_metadata() { "records with metadata" } else { "legacy records" };
         let (name, layout, stride) = (host.name, host.layout, host.map_stride);
-        println!("{name:<8} layout {layout:?}, config map stride {stride}, {records}");
+        writeln!(out, "{name:<8} layout {layout:?}, config map stride {stride}, {records}")?;
     }
+    Ok(())
 }

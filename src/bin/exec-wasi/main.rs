@@ -47,6 +47,7 @@ mod surface;
 mod threaded;
 
 use std::ffi::OsString;
+use std::io;
 use std::process::ExitCode;
 
 use args::{Args, Task};
@@ -76,10 +77,7 @@ fn main() -> ExitCode {
     };
     log::set_level(args.log_level);
     let status = match args.task {
-        Task::ListHosts => {
-            help::list_hosts();
-            0
-        }
+        Task::ListHosts => printed(help::list_hosts(&mut io::stdout())),
         Task::Version => {
             println!("exec-wasi {}, posing as Fluent Bit v{}", env!("CARGO_PKG_VERSION"), args.host.name);
             0
@@ -90,6 +88,17 @@ fn main() -> ExitCode {
     let status = if status == 0 && misuse::seen() { misuse::EXIT_CODE } else { status };
     // As a shell sees it: -1 is 255.
     ExitCode::from(u8::try_from(status & 0xff).expect("masked"))
+}
+
+/// The exit code of what only prints. Who reads it may have read enough.
+fn printed(done: io::Result<()>) -> i32 {
+    match done {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            eprintln!("exec-wasi: {error}");
+            NOT_STARTED
+        }
+        _ => 0,
+    }
 }
 
 /// `exec-wasi compile`.
@@ -123,7 +132,7 @@ fn perform(args: &Args) -> Result<i32, i32> {
     let surface = Surface::load(args).map_err(refused)?;
     if args.task == Task::Help {
         let context = Context::with_plugins(&surface, args)?;
-        return help::print(&surface, args, &context).map(|()| 0).map_err(refused);
+        return Ok(printed(help::print(&mut io::stdout(), &surface, args, &context)));
     }
     let mailbox = signals::install().map_err(|error| refused(error.to_string()))?;
     let (version, pid) = (args.host.name, std::process::id());

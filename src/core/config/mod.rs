@@ -220,7 +220,7 @@ impl Config {
         }
         if reader.may_have_more("env") {
             notes.push(
-                "only the first \"env\" can be read, since this process may not look at its own memory (process_vm_readv, which a rule of seccomp forbids?) or one is too long; if there are more, put them into a file for option env_file".into(),
+                "only the first \"env\" can be read, since one is too long, or this process may not look at its own memory; if there are more, put them into a file for option env_file".into(),
             );
         }
         let format = reader.choice("format", &[("text", Format::Text), ("json", Format::Json)])?;
