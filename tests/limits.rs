@@ -2,6 +2,7 @@
 
 mod host;
 
+use std::fs::{self, File};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -99,6 +100,32 @@ fn a_file_access_that_takes_for_ever_ends_with_the_timeout() {
     let ended = host.stop();
     ended.assert_clean();
     assert!(ended.took < Duration::from_secs(8), "{:?}", ended.took);
+}
+
+#[test]
+fn an_input_whose_file_access_hangs_waits_until_it_no_longer_does() {
+    let scene = Scene::new();
+    let data = scene.path("data").display().to_string();
+    scene.file("data/other", "");
+    let pipe = scene.path("data/pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().expect("mkfifo can be run").success());
+    let guest = Guest::new().cat(3, "pipe").out("no more\n");
+    let options = [
+        ("accessible_paths", data.as_str()),
+        ("timeout", "1"),
+        ("interval_sec", "0"),
+        ("interval_nsec", "1000000"),
+        ("backoff_max", "1"),
+    ];
+    let (other, mut host) = (scene.path("data/other"), scene.guest(&guest, &options).start());
+    host.wait_for_log("The guest can't be started: its file access or look-ups of names in earlier runs hang");
+    let threads = host.our_threads().iter().filter(|name| *name == "exec_wasi-file").count();
+    assert!((1..=4).contains(&threads), "{:?}", host.our_threads());
+    // Whoever waits for a writer has had one, and the next one finds a file.
+    drop(File::options().write(true).open(&pipe).expect("it has readers"));
+    fs::rename(other, &pipe).expect("it is there");
+    assert_eq!(host.wait_for_lines(5)[4], b"no more");
+    host.stop().assert_clean();
 }
 
 #[test]

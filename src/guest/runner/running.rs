@@ -66,6 +66,8 @@ const NICE: i32 = 10;
 const MAX_NICE: i32 = 19;
 /// How long a file access may go on when everything else has ended.
 const FILE_PATIENCE: Duration = Duration::from_millis(100);
+/// How long idle threads may take to end, on a machine that has much else to do.
+const IDLE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What a thread ends with.
 pub enum Next {
@@ -75,39 +77,59 @@ pub enum Next {
     Nothing(Option<i32>),
 }
 
+/// Why the runs of a thread pause.
+enum Pause {
+    NextStartIsFar,
+    /// Most have something to do that has outlived its run, perhaps for ever. Others can be had from another runtime,
+    /// unless too many hang.
+    FileThreadsAreBusy,
+}
+
 /// Runs the guest until there is nothing for this thread to do.
 pub fn run(
     mut running: Box<Running>,
     cancelled: &mut oneshot::Receiver<()>,
-    outside: Option<&mut Outside>,
+    mut outside: Option<&mut Outside>,
 ) -> Next {
-    let (runtime, engine) = loop {
-        match running.equipment() {
-            Ok(equipment) => break equipment,
+    let share = Rc::default();
+    let mut has_given_way = false;
+    loop {
+        let (runtime, engine) = match running.equipment() {
+            Ok(equipment) => equipment,
             // What is missing now, a descriptor or a thread, may be there when the next start is due.
-            Err(why) => running.not_loaded(&why),
+            Err(why) => {
+                running.not_loaded(&why);
+                if running.job.config.after_run != AfterRun::HostGoesOn {
+                    return Next::Nothing(Some(EXIT_NOT_STARTED));
+                }
+                if waits_long(&running.job.config) {
+                    return Next::Wait(running);
+                }
+                if let Some(start) = running.schedule.next_start()
+                    && nap::without_executor(start, cancelled).is_break()
+                {
+                    return Next::Nothing(None);
+                }
+                continue;
+            }
+        };
+        if !has_given_way {
+            has_given_way = true;
+            give_way_to_host();
         }
-        if running.job.config.after_run != AfterRun::HostGoesOn {
-            return Next::Nothing(Some(EXIT_NOT_STARTED));
+        let end = runtime.block_on(running.run(&engine, &share, cancelled, outside.as_deref_mut()));
+        runtime.shutdown_timeout(match end {
+            ControlFlow::Continue(Pause::FileThreadsAreBusy) => IDLE_PATIENCE,
+            _ => FILE_PATIENCE,
+        });
+        match end {
+            ControlFlow::Break(status) => return Next::Nothing(status),
+            ControlFlow::Continue(Pause::NextStartIsFar) => {
+                running.streams.release();
+                return Next::Wait(running);
+            }
+            ControlFlow::Continue(Pause::FileThreadsAreBusy) => {}
         }
-        if waits_long(&running.job.config) {
-            return Next::Wait(running);
-        }
-        if let Some(start) = running.schedule.next_start()
-            && nap::without_executor(start, cancelled).is_break()
-        {
-            return Next::Nothing(None);
-        }
-    };
-    give_way_to_host();
-    let end = runtime.block_on(running.run(&engine, &Rc::default(), cancelled, outside));
-    runtime.shutdown_timeout(FILE_PATIENCE);
-    match end {
-        ControlFlow::Continue(()) => {
-            running.streams.release();
-            Next::Wait(running)
-        }
-        ControlFlow::Break(status) => Next::Nothing(status),
     }
 }
 
@@ -162,7 +184,7 @@ impl Running {
     /// What a thread needs to run the guest, or why that can't be had.
     fn equipment(&mut self) -> Result<(Runtime, Berth), String> {
         let cant_start = |why| format!("the WebAssembly runtime can't start: {why}");
-        if self.file_threads.load(Ordering::Relaxed) >= self.blocking_threads() {
+        if self.file_threads_are_busy() {
             return Err("the guest can't be started: its file access or look-ups of names in earlier runs hang (a named pipe without a writer, a server that is gone, a name server that does not answer?)".into());
         }
         let runtime = self.runtime().map_err(|error| cant_start(error.to_string()))?;
@@ -183,6 +205,11 @@ impl Running {
     /// Threads for calls of the system that can't be interrupted; if so many have outlived their runs, they hang.
     fn blocking_threads(&self) -> usize {
         FILE_THREADS + if self.job.config.has_network() { MOST_LOOK_UPS } else { 0 }
+    }
+
+    /// Whether there are so many. Of those of a runtime some may be idle; of a runtime that is gone all are busy.
+    fn file_threads_are_busy(&self) -> bool {
+        self.file_threads.load(Ordering::Relaxed) >= self.blocking_threads()
     }
 
     fn runtime(&self) -> io::Result<Runtime> {
@@ -206,19 +233,22 @@ impl Running {
         runtime.build()
     }
 
-    /// Until the last run, which is what is returned, or until the next one is far away.
+    /// Until the last run, which is what is returned, or until there is a reason to pause.
     async fn run(
         &mut self,
         engine: &Berth,
         share: &Rc<Share>,
         cancelled: &mut oneshot::Receiver<()>,
         mut outside: Option<&mut Outside>,
-    ) -> ControlFlow<Option<i32>> {
-        const CANCELLED: ControlFlow<Option<i32>> = ControlFlow::Break(None);
+    ) -> ControlFlow<Option<i32>, Pause> {
+        const CANCELLED: ControlFlow<Option<i32>, Pause> = ControlFlow::Break(None);
         let mut status = None;
         while self.schedule.next_start().is_some() {
             if self.has_long_wait() {
-                return ControlFlow::Continue(());
+                return ControlFlow::Continue(Pause::NextStartIsFar);
+            }
+            if self.file_threads_are_busy() {
+                return ControlFlow::Continue(Pause::FileThreadsAreBusy);
             }
             if let Some(outside) = &mut outside
                 && self.schedule.backoff().is_some()
