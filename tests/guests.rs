@@ -42,6 +42,22 @@ fn arguments_and_environment_arrive_as_given() {
 }
 
 #[test]
+fn the_clock_goes_on_from_one_run_to_the_next() {
+    if host::as_async_components() {
+        eprintln!("skipped: these guests have no clock to read");
+        return;
+    }
+    // A machine that runs a test has been up for a second. 1 is the monotonic clock.
+    let call = "(call $clock_time_get (i32.const 1) (i64.const 0) (i32.const 600))";
+    let guest = Guest::new()
+        .import("clock_time_get", "i32 i64 i32")
+        .raw(&format!("(drop {call})"))
+        .raw("(call $errno (i64.lt_u (i64.load (i32.const 600)) (i64.const 1000000000)))");
+    let mut host = Scene::new().guest(&guest, &[ONCE]).start();
+    assert_eq!(text(&host.wait_for_lines(1)), ["errno 00"]);
+}
+
+#[test]
 fn secrets_come_from_a_file_that_not_everyone_may_read() {
     let scene = Scene::new();
     let file = scene.file("secrets", "# of the test\nTOKEN=secret\n");

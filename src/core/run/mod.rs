@@ -2,6 +2,7 @@
 //! modules ([`p1`]) that is all there is; what components need besides is in the plugin, made for size.
 
 pub mod backtrace;
+mod clocks;
 pub mod env_file;
 pub mod limits;
 pub mod outcome;

@@ -14,6 +14,7 @@ use wasmtime::{Memory, WasmBacktrace};
 use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 
+use super::clocks::{Monotonic, Wall};
 use super::env_file;
 use super::limits::Limits;
 use super::outcome::causes;
@@ -62,6 +63,7 @@ impl State {
 pub fn grants(config: &Config, streams: &Streams) -> Result<WasiCtxBuilder, String> {
     let mut wasi = WasiCtxBuilder::new();
     wasi.stdout(streams.stdout.clone()).stderr(streams.stderr.clone());
+    wasi.wall_clock(Wall).monotonic_clock(Monotonic);
     wasi.arg(program_name(config)).args(&config.args);
     for (name, value) in environment(config)? {
         wasi.env(name, value);
