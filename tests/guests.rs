@@ -58,6 +58,39 @@ fn the_clock_goes_on_from_one_run_to_the_next() {
 }
 
 #[test]
+fn a_function_that_nobody_has_is_missed_only_where_it_is_called() {
+    let call = "(call $abort (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0))";
+    for (code, calls) in [("", false), (call, true)] {
+        let program = format!(
+            r#"(module
+                (import "env" "abort" (func $abort (param i32 i32 i32 i32)))
+                (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+                (memory (export "memory") 1)
+                (data (i32.const 0) "\10\00\00\00\07\00\00\00")
+                (data (i32.const 16) "before\n")
+                (func $gives_up {code})
+                (func (export "_start")
+                    (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))
+                    (call $gives_up)))"#
+        );
+        let scene = Scene::new();
+        let file = scene.file("guest.wat", program);
+        let options = [("wasi_path", file.as_str()), ("interval_sec", "0"), ("interval_nsec", "10000000")];
+        let mut host = scene.input("exec_wasi", &options).start();
+        host.wait_for_lines(2);
+        let ended = host.stop();
+        let missing = ended.log.matches("guest.wat\" asks for env::abort, which").count();
+        assert_eq!(missing, 1, "{}", ended.log);
+        assert_eq!(
+            ended.log.contains("The guest trapped: it called env::abort, which is not there; in gives_up <"),
+            calls,
+            "{}",
+            ended.log
+        );
+    }
+}
+
+#[test]
 fn secrets_come_from_a_file_that_not_everyone_may_read() {
     let scene = Scene::new();
     let file = scene.file("secrets", "# of the test\nTOKEN=secret\n");

@@ -118,7 +118,9 @@ fn an_input_whose_file_access_hangs_waits_until_it_no_longer_does() {
         ("backoff_max", "1"),
     ];
     let (other, mut host) = (scene.path("data/other"), scene.guest(&guest, &options).start());
-    host.wait_for_log("The guest can't be started: its file access or look-ups of names in earlier runs hang");
+    host.wait_for_log(
+        "The guest can't be started: its file access or look-ups of names in earlier runs hang",
+    );
     let threads = host.our_threads().iter().filter(|name| *name == "exec_wasi-file").count();
     assert!((1..=4).contains(&threads), "{:?}", host.our_threads());
     // Whoever waits for a writer has had one, and the next one finds a file.

@@ -110,6 +110,11 @@ pub enum Event {
         why: String,
         last: bool,
     },
+    /// Functions that it imports and nobody has.
+    MissingFunctions {
+        program: String,
+        names: Vec<String>,
+    },
     /// A network is granted to what can't use one.
     NoNetwork {
         program: String,
@@ -190,6 +195,7 @@ impl Event {
             | Self::CacheEntryDamaged { .. }
             | Self::NotKept { .. }
             | Self::NoNetwork { .. }
+            | Self::MissingFunctions { .. }
             | Self::Note { .. } => Level::Warn,
             Self::Compiling { .. }
             | Self::BeingLoaded { .. }
@@ -282,6 +288,15 @@ impl fmt::Display for Event {
                 let others = if *last { "; further targets are only counted" } else { "" };
                 write!(f, "The guest was refused {what}: {why}{others}.")
             }
+            Self::MissingFunctions { program, names } => {
+                let shown = names.len().min(SHOWN_NAMES);
+                write!(f, "\"{program}\" asks for {}", names[..shown].join(", "))?;
+                match names.len() - shown {
+                    0 => {}
+                    others => write!(f, " and {others} others")?,
+                }
+                write!(f, ", which WASI 0.1 does not have: it will trap where it calls that.")
+            }
             Self::NoNetwork { program } => write!(
                 f,
                 "Options allow_hosts and allow_listen have no effect on \"{program}\": it is a core module, which has no network. Build it as a component for that."
@@ -340,6 +355,9 @@ impl fmt::Display for Event {
         }
     }
 }
+
+/// Most names in one line.
+const SHOWN_NAMES: usize = 5;
 
 /// A clause as the beginning of a sentence.
 struct Capital<'a>(&'a str);

@@ -208,7 +208,18 @@ mod tests {
             ("(module (func (export \"_initialize\")))".to_owned(), "reactor"),
             ("(module (func (export \"_start\") (param i32)))".to_owned(), "without parameters"),
             ("(module (memory (export \"_start\") 1))".to_owned(), "without parameters"),
-            (format!("(module (import \"env\" \"f\" (func)) {start})"), "env::f"),
+            (format!("(module (import \"env\" \"m\" (memory 1)) {start})"), "env::m"),
+            (
+                format!("(module (import \"wasi_unstable\" \"fd_write\" (func)) {start})"),
+                "wasi_unstable::fd_write",
+            ),
+            (
+                format!(
+                    "(module {} {start})",
+                    (0..101).map(|n| format!("(import \"e\" \"{n}\" (func))")).collect::<String>()
+                ),
+                "e::100",
+            ),
             (format!("(module (memory 1 1 shared) {start})"), "not valid"),
         ] {
             let error = built(text.as_bytes()).err().expect(&text);

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use wasmtime::{ExternType, InstancePre, Module};
+use wasmtime::{Error, ExternType, InstancePre, Module, UnknownImportError};
 
 use super::component::{self, Command};
 use super::engine::GuestEngine;
@@ -17,6 +17,8 @@ pub struct Program {
     /// What it was compiled for.
     pub engine: Arc<GuestEngine>,
     pub form: Form,
+    /// Functions that it imports and nobody has. It traps where it calls one.
+    pub missing: Vec<String>,
 }
 
 /// What a program is.
@@ -54,20 +56,55 @@ impl From<io::Error> for Failure {
 /// # Errors
 /// Why it is none; a clause.
 pub fn ready(engine: &Arc<GuestEngine>, code: &Code) -> Result<Program, String> {
-    let form = match code {
-        Code::Module(module) => module_ready(engine, module)?,
-        Code::Component(component) => Form::Component(component::prepare(engine, component)?),
-    };
-    Ok(Program { engine: Arc::clone(engine), form })
+    let engine = Arc::clone(engine);
+    match code {
+        Code::Module(module) => {
+            let (module, missing) = module_ready(&engine, module)?;
+            Ok(Program { engine, form: Form::Module(module), missing })
+        }
+        Code::Component(component) => {
+            let form = Form::Component(component::prepare(&engine, component)?);
+            Ok(Program { engine, form, missing: Vec::new() })
+        }
+    }
 }
 
-fn module_ready(engine: &GuestEngine, module: &Module) -> Result<Form, String> {
+/// Most functions of a program that may be missing. To find the next one, all imports are gone through again.
+const MOST_MISSING: usize = 100;
+
+fn module_ready(engine: &GuestEngine, module: &Module) -> Result<(InstancePre<State>, Vec<String>), String> {
     check_start(module)?;
-    let module = engine
-        .linker
-        .instantiate_pre(module)
-        .map_err(|error| format!("it asks for what WASI 0.1 does not have: {}", causes(&error)))?;
-    Ok(Form::Module(module))
+    let (mut own, mut missing) = (None, Vec::new());
+    loop {
+        let linker = own.as_ref().unwrap_or(&engine.linker);
+        let error = match linker.instantiate_pre(module) {
+            Ok(ready) => return Ok((ready, missing)),
+            Err(error) => error,
+        };
+        let unknown = error.downcast_ref::<UnknownImportError>().filter(|_| missing.len() < MOST_MISSING);
+        let Some((unknown, ExternType::Func(function))) = unknown.map(|unknown| (unknown, unknown.ty()))
+        else {
+            return Err(refused(&error));
+        };
+        // Of its own toolchain's making, such as what AssemblyScript calls before it gives up; often it is never called.
+        // Without a function of WASI it would not get far.
+        if unknown.module().starts_with("wasi") {
+            return Err(refused(&error));
+        }
+        let name = format!("{}::{}", unknown.module(), unknown.name());
+        missing.push(name.clone());
+        let traps = move |_: wasmtime::Caller<'_, State>, _: &[wasmtime::Val], _: &mut [wasmtime::Val]| {
+            Err(Error::msg(format!("it called {name}, which is not there")))
+        };
+        let linker = own.get_or_insert_with(|| engine.linker.clone());
+        linker
+            .func_new(unknown.module(), unknown.name(), function, traps)
+            .map_err(|error| refused(&error))?;
+    }
+}
+
+fn refused(error: &Error) -> String {
+    format!("it asks for what WASI 0.1 does not have: {}", causes(error))
 }
 
 fn check_start(module: &Module) -> Result<(), String> {

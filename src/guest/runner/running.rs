@@ -5,8 +5,8 @@ use std::io;
 use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -157,8 +157,8 @@ pub struct Running {
     published: Option<Instant>,
     /// The threads of its file access that haven't ended.
     file_threads: Arc<AtomicUsize>,
-    /// It was told that what is granted of a network has no effect.
-    told_of_network: bool,
+    /// What there is to say of it has been said.
+    told_of: Weak<Program>,
 }
 
 impl Running {
@@ -175,7 +175,7 @@ impl Running {
             state_dir: None,
             published: None,
             file_threads: Arc::default(),
-            told_of_network: false,
+            told_of: Weak::new(),
             engine: None,
             job,
         }
@@ -276,7 +276,7 @@ impl Running {
             }
             match loaded {
                 Ok(program) => {
-                    self.tell_of_network(&program);
+                    self.tell_of_program(&program);
                     let begun = Instant::now();
                     let call = call.unwrap_or_else(|| engine.calling(&self.job.pipe));
                     let outcome = match self.hold_directories() {
@@ -428,11 +428,18 @@ impl Running {
         }))
     }
 
-    /// Says, once, that a network is granted to a program that can't use one.
-    fn tell_of_network(&mut self, program: &Program) {
-        if !self.told_of_network && self.job.config.has_network() && matches!(program.form, Form::Module(_)) {
-            self.told_of_network = true;
-            self.tell(Event::NoNetwork { program: self.job.config.program.display().to_string() });
+    /// Says, once of each program, what its operator should know.
+    fn tell_of_program(&mut self, program: &Arc<Program>) {
+        if std::ptr::eq(self.told_of.as_ptr(), Arc::as_ptr(program)) {
+            return;
+        }
+        self.told_of = Arc::downgrade(program);
+        let name = || self.job.config.program.display().to_string();
+        if !program.missing.is_empty() {
+            self.tell(Event::MissingFunctions { program: name(), names: program.missing.clone() });
+        }
+        if self.job.config.has_network() && matches!(program.form, Form::Module(_)) {
+            self.tell(Event::NoNetwork { program: name() });
         }
     }
 
