@@ -192,6 +192,9 @@ pub fn recognise(content: &[u8]) -> Result<(), String> {
     match content {
         [] => Err("the file is empty".into()),
         [0, b'a', b's', b'm', 1, 0, 0, 0, ..] | [0, b'a', b's', b'm', 0x0d, 0, 1, 0, ..] => Ok(()),
+        [0, b'a', b'o', b't', ..] => {
+            Err("it was compiled for the built-in (by wamrc); give the .wasm that it was made from".into())
+        }
         [0, b'a', b's', b'm', ..] => Err("it is cut off or of an unknown WebAssembly version".into()),
         text if matches!(text.trim_ascii_start(), [b'(' | b';', ..]) => Ok(()),
         _ => Err("it is no WebAssembly: neither binary (.wasm) nor text (.wat)".into()),

@@ -214,7 +214,7 @@ pub fn check_grants(config: &Config, own: &Writable) -> Result<(), String> {
     for (option, path) in preopens.chain(state_dir).chain(env_file) {
         if let Some(around) = decides_among(&granted, path) {
             return Err(format!(
-                "{option} \"{}\" lies in \"{}\", which a guest may write to: it could put a link in its place that leads anywhere; grant one of the two only, or move one",
+                "{option} \"{}\" lies in \"{}\", which a guest may write to: it could put a link in its place that leads anywhere; make that grant :ro, grant one of the two only, or move one",
                 path.display(),
                 around.display()
             ));
@@ -224,7 +224,7 @@ pub fn check_grants(config: &Config, own: &Writable) -> Result<(), String> {
     granted.retain(|grant| !Arc::ptr_eq(&grant.by.0, &own.0));
     if let Some(around) = decides_among(&granted, &config.program) {
         return Err(format!(
-            "wasi_path \"{}\" lies in \"{}\", which another input's guest may write to: it could put a program of its own there, which would have what this one is granted; move one of them",
+            "wasi_path \"{}\" lies in \"{}\", which another input's guest may write to: it could put a program of its own there, which would have what this one is granted; make that grant :ro, or move one of them",
             config.program.display(),
             around.display()
         ));

@@ -109,6 +109,14 @@ rows! {
 
     standard_input => Fault::of_inputs().input_at("/dev/stdin").says("\"/dev/stdin\": it is not a regular file");
 
+    for_the_built_in => refused("guest.aot", b"\0aot\x05\0\0\0", "it was compiled for the built-in (by wamrc)");
+
+    one_with_threads => refused(
+        "guest.wat",
+        wat("(memory 1 1 shared)"),
+        "or of a kind that is not supported: failed to parse WebAssembly module: threads must be enabled",
+    );
+
     // A regular file by its kind, and endless by its content.
     the_hosts_own_memory => Fault::of_inputs().input_at("/proc/self/mem").says("Can't run wasi_path \"/proc/self/mem\"");
 

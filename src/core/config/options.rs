@@ -100,7 +100,7 @@ pub const OPTIONS: &[OptionSpec] = &[
         None,
         "Addresses of this machine at which a component may wait for others, each with or without :port. None by default.",
     ),
-    option("interval_sec", Kind::Integer, Some("1"), "Seconds from one start of the program to the next."),
+    option("interval_sec", Kind::Time, Some("1"), "Seconds from one start of the program to the next."),
     option("interval_nsec", Kind::Integer, Some("0"), "Nanoseconds added to interval_sec."),
     option("oneshot", Kind::Boolean, Some("false"), "Run the program only once."),
     option("bool", Kind::Boolean, Some("false"), "The name of 'oneshot' in Fluent Bit up to 4.2.0."),

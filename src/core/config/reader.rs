@@ -120,19 +120,20 @@ impl Reader {
         };
         match parse_time(&value) {
             Some(time) if !time.is_zero() => Ok(Some(time)),
-            _ => Err(invalid(name, value, "a time such as 30, 30s, 5m, 1h or 1d is needed".into())),
+            _ => Err(no_time(name, value)),
         }
     }
 
     pub fn rhythm(&self) -> Result<Rhythm, ConfigError> {
         // Both are read, so that a bad value of either is said.
         let (oneshot, old_name) = (self.boolean("oneshot")?, self.boolean("bool")?);
-        let seconds = self.number("interval_sec", u64::from(u32::MAX))?;
+        let seconds = self.text("interval_sec").unwrap_or_default();
+        let seconds = parse_time(&seconds).ok_or_else(|| no_time("interval_sec", seconds))?;
         let nanos = self.number("interval_nsec", u64::from(u32::MAX))?;
         if oneshot || old_name || self.boolean("exit_after_oneshot")? {
             return Ok(Rhythm::Once);
         }
-        let interval = Duration::from_secs(seconds) + Duration::from_nanos(nanos);
+        let interval = seconds + Duration::from_nanos(nanos);
         // As the built-in does: no interval at all is the default one.
         Ok(Rhythm::Every(if interval.is_zero() { Duration::from_secs(1) } else { interval }))
     }
@@ -229,6 +230,9 @@ impl Reader {
             let preopen = parse_preopen(&item).ok_or_else(|| {
                 invalid("accessible_paths", item.clone(), "items are host[::guest][:ro]".into())
             })?;
+            if preopens.contains(&preopen) {
+                continue;
+            }
             if preopens.iter().any(|other| other.guest == preopen.guest) {
                 let allowed = format!("two directories would be \"{}\" to the program", preopen.guest);
                 return Err(invalid("accessible_paths", item, allowed));
@@ -241,6 +245,10 @@ impl Reader {
 
 fn invalid(option: &'static str, value: String, allowed: String) -> ConfigError {
     ConfigError::Invalid { option, value, allowed }
+}
+
+fn no_time(option: &'static str, value: String) -> ConfigError {
+    invalid(option, value, "a time such as 30, 30s, 5m, 1h or 1d is needed".into())
 }
 
 /// The host's sizes: decimal, with K, KB, M, MB, G or GB, and fractions (`flb_utils_size_to_bytes`).

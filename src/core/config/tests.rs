@@ -59,7 +59,8 @@ fn a_bad_value_is_named_with_its_option_and_what_is_allowed() {
         ("oneshot", "1", "\"true\", \"on\", \"yes\", \"false\", \"off\", \"no\""),
         ("bool", "maybe", "\"true\""),
         ("inherit_env", "HOME, TOKEN=1", "names are needed"),
-        ("interval_sec", "-1", "a whole number"),
+        ("interval_sec", "-1", "a time such as"),
+        ("interval_sec", "0.5", "a time such as"),
         ("interval_nsec", "ten", "a whole number"),
         ("timeout", "1.5", "30, 30s, 5m, 1h or 1d"),
         ("timeout", "0", "30, 30s, 5m, 1h or 1d"),
@@ -183,6 +184,16 @@ fn both_names_of_oneshot_work_and_no_interval_is_the_default_one() {
     assert_eq!(rhythm, Rhythm::Every(Duration::from_secs(1)));
     let rhythm = read(&[("interval_sec", "0"), ("interval_nsec", "1000000")]).unwrap().rhythm;
     assert_eq!(rhythm, Rhythm::Every(Duration::from_millis(1)));
+    for (text, seconds) in [("5s", 5), ("2m", 120)] {
+        let rhythm = read(&[("interval_sec", text)]).unwrap().rhythm;
+        assert_eq!(rhythm, Rhythm::Every(Duration::from_secs(seconds)));
+    }
+}
+
+#[test]
+fn a_directory_that_is_granted_twice_in_the_same_way_is_granted() {
+    assert_eq!(read(&[("accessible_paths", "/x,/y:ro,/x,/y:ro")]).unwrap().preopens.len(), 2);
+    assert!(read(&[("accessible_paths", "/x,/x:ro")]).is_err());
 }
 
 #[test]

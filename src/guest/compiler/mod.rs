@@ -136,7 +136,7 @@ const ALONE_BYTES: usize = 32 << 10;
 const THREAD_ADDRESSES: u64 = 72 << 20;
 
 fn invalid(why: &str) -> Failure {
-    Failure::NoProgram(format!("it is not valid WebAssembly: {why}"))
+    Failure::NoProgram(format!("it is not valid WebAssembly, or of a kind that is not supported: {why}"))
 }
 
 /// What is wrong with text, in one line. The reader of text goes on with the line in question and a mark below it.
@@ -176,7 +176,10 @@ mod tests {
     fn what_is_wrong_with_text_is_said_in_one_line_with_its_place() {
         let error =
             Source::new(b"(module\n  (func (export \"_start\")".to_vec()).err().expect("it is cut off");
-        assert_eq!(error.to_string(), "it is not valid WebAssembly: expected `)` (line 2, column 26)");
+        assert_eq!(
+            error.to_string(),
+            "it is not valid WebAssembly, or of a kind that is not supported: expected `)` (line 2, column 26)"
+        );
         assert_eq!(unreadable("input bytes aren't valid utf-8"), "input bytes aren't valid utf-8");
     }
 }
