@@ -266,9 +266,9 @@ fn a_guest_runs_at_its_interval_and_never_twice_at_a_time() {
         Scene::new().guest(&guest, &[("interval_sec", "0"), ("interval_nsec", "200000000")]).start();
     host.wait_for_lines(6);
     let times: Vec<f64> = host.records().iter().map(|record| record.time).collect();
-    // The first one may be late: the program is compiled.
+    // Those at the ends may be late: the program is compiled, and the machine may be busy.
     let apart = (times[5] - times[1]) / 4.0;
-    assert!((0.19..0.4).contains(&apart), "{apart}");
+    assert!((0.15..0.5).contains(&apart), "{apart}");
 
     let guest = Guest::new().out("begin\n").sleep_ms(500).out("end\n");
     let mut host =

@@ -369,7 +369,15 @@ fn the_counts_are_among_the_hosts_metrics() {
     let options = [ONCE, ("buf_size", "10"), ("long_lines", "truncate")];
     let mut host = Scene::new().guest(&guest, &options).before(&http).start();
     host.wait_for_log("exited with code 3");
-    let text = get(port, "/api/v2/metrics/prometheus");
+    let line_of = |name: &str, value: u32| {
+        format!("fluentbit_input_exec_wasi_events_total{{name=\"exec_wasi.0\",event=\"{name}\"}} {value}")
+    };
+    // The host shows what it has collected up to a second before.
+    let mut text = String::new();
+    host.wait_until("the run to be counted", |_| {
+        text = get(port, "/api/v2/metrics/prometheus");
+        text.contains(&line_of("stderr_left_out_lines", 80))
+    });
     for (name, value) in [
         ("runs", 1),
         ("failed_runs", 1),
@@ -382,9 +390,7 @@ fn the_counts_are_among_the_hosts_metrics() {
         ("lost_records", 0),
         ("stderr_left_out_lines", 80),
     ] {
-        let line = format!(
-            "fluentbit_input_exec_wasi_events_total{{name=\"exec_wasi.0\",event=\"{name}\"}} {value}"
-        );
+        let line = line_of(name, value);
         assert!(text.contains(&line), "no {line} in:\n{text}");
     }
     host.stop().assert_clean();

@@ -27,6 +27,7 @@ pub fn read(address: usize, buf: &mut [u8]) -> usize {
     }
     done
 }
+
 /// By the call that is made for it.
 fn by_call(address: usize, part: &mut [u8]) -> io::Result<()> {
     let local = libc::iovec { iov_base: part.as_mut_ptr().cast(), iov_len: part.len() };
