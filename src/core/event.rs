@@ -289,13 +289,14 @@ impl fmt::Display for Event {
                 write!(f, "The guest was refused {what}: {why}{others}.")
             }
             Self::MissingFunctions { program, names } => {
-                let shown = names.len().min(SHOWN_NAMES);
-                write!(f, "\"{program}\" asks for {}", names[..shown].join(", "))?;
-                match names.len() - shown {
-                    0 => {}
-                    others => write!(f, " and {others} others")?,
-                }
-                write!(f, ", which WASI 0.1 does not have: it will trap where it calls that.")
+                let shown = &names[..names.len().min(SHOWN_NAMES)];
+                let more = if shown.len() < names.len() { ", …" } else { "" };
+                write!(
+                    f,
+                    "\"{program}\" imports functions that WASI 0.1 does not have, and will trap where it calls one: {}{more} ({} in all).",
+                    shown.join(", "),
+                    names.len()
+                )
             }
             Self::NoNetwork { program } => write!(
                 f,

@@ -1,10 +1,11 @@
 //! A program: what can be run, and why something can't.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use wasmtime::{Error, ExternType, InstancePre, Module, UnknownImportError};
+use wasmtime::{Caller, Error, ExternType, InstancePre, Module, Val};
 
 use super::component::{self, Command};
 use super::engine::GuestEngine;
@@ -69,38 +70,35 @@ pub fn ready(engine: &Arc<GuestEngine>, code: &Code) -> Result<Program, String> 
     }
 }
 
-/// Most functions of a program that may be missing. To find the next one, all imports are gone through again.
+/// Most functions of a program that may be missing: more than any toolchain leaves out.
 const MOST_MISSING: usize = 100;
 
 fn module_ready(engine: &GuestEngine, module: &Module) -> Result<(InstancePre<State>, Vec<String>), String> {
     check_start(module)?;
-    let (mut own, mut missing) = (None, Vec::new());
-    loop {
-        let linker = own.as_ref().unwrap_or(&engine.linker);
-        let error = match linker.instantiate_pre(module) {
-            Ok(ready) => return Ok((ready, missing)),
-            Err(error) => error,
-        };
-        let unknown = error.downcast_ref::<UnknownImportError>().filter(|_| missing.len() < MOST_MISSING);
-        let Some((unknown, ExternType::Func(function))) = unknown.map(|unknown| (unknown, unknown.ty()))
-        else {
-            return Err(refused(&error));
-        };
+    let mut linker = Cow::Borrowed(&engine.linker);
+    let mut missing = Vec::new();
+    for import in module.imports() {
+        let ExternType::Func(function) = import.ty() else { continue };
         // Of its own toolchain's making, such as what AssemblyScript calls before it gives up; often it is never called.
         // Without a function of WASI it would not get far.
-        if unknown.module().starts_with("wasi") {
-            return Err(refused(&error));
+        if import.module().starts_with("wasi") || missing.len() == MOST_MISSING {
+            continue;
         }
-        let name = format!("{}::{}", unknown.module(), unknown.name());
+        let name = format!("{}::{}", import.module(), import.name());
+        if missing.contains(&name) {
+            continue;
+        }
         missing.push(name.clone());
-        let traps = move |_: wasmtime::Caller<'_, State>, _: &[wasmtime::Val], _: &mut [wasmtime::Val]| {
+        let traps = move |_: Caller<'_, State>, _: &[Val], _: &mut [Val]| {
             Err(Error::msg(format!("it called {name}, which is not there")))
         };
-        let linker = own.get_or_insert_with(|| engine.linker.clone());
         linker
-            .func_new(unknown.module(), unknown.name(), function, traps)
+            .to_mut()
+            .func_new(import.module(), import.name(), function, traps)
             .map_err(|error| refused(&error))?;
     }
+    let ready = linker.instantiate_pre(module).map_err(|error| refused(&error))?;
+    Ok((ready, missing))
 }
 
 fn refused(error: &Error) -> String {

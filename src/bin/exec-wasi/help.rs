@@ -1,4 +1,4 @@
-//! What `-h` and `--list-hosts` print.
+//! What `-h`, `-V` and `--list-hosts` print.
 
 use std::io::{Error, Result, Write};
 
@@ -67,6 +67,11 @@ pub fn print(out: &mut impl Write, surface: &Surface, args: &Args, context: &Con
         writeln!(out, "{:width$}> {default}type: {}\n", "", option.kind)?;
     }
     Ok(())
+}
+
+/// The version, and what it imitates.
+pub fn version(out: &mut impl Write, host: &str) -> Result<()> {
+    writeln!(out, "exec-wasi {}, posing as Fluent Bit v{host}", env!("CARGO_PKG_VERSION"))
 }
 
 /// One line for each release.

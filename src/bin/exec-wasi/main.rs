@@ -78,10 +78,7 @@ fn main() -> ExitCode {
     log::set_level(args.log_level);
     let status = match args.task {
         Task::ListHosts => printed(help::list_hosts(&mut io::stdout())),
-        Task::Version => {
-            println!("exec-wasi {}, posing as Fluent Bit v{}", env!("CARGO_PKG_VERSION"), args.host.name);
-            0
-        }
+        Task::Version => printed(help::version(&mut io::stdout(), args.host.name)),
         Task::Help | Task::Run => perform(&args).unwrap_or_else(|status| status),
     };
     demo::clean_up();

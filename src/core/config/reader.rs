@@ -127,13 +127,13 @@ impl Reader {
     pub fn rhythm(&self) -> Result<Rhythm, ConfigError> {
         // Both are read, so that a bad value of either is said.
         let (oneshot, old_name) = (self.boolean("oneshot")?, self.boolean("bool")?);
-        let seconds = self.text("interval_sec").unwrap_or_default();
-        let seconds = parse_time(&seconds).ok_or_else(|| no_time("interval_sec", seconds))?;
+        let text = self.text("interval_sec").unwrap_or_default();
+        let whole = parse_time(&text).ok_or_else(|| no_time("interval_sec", text))?;
         let nanos = self.number("interval_nsec", u64::from(u32::MAX))?;
         if oneshot || old_name || self.boolean("exit_after_oneshot")? {
             return Ok(Rhythm::Once);
         }
-        let interval = seconds + Duration::from_nanos(nanos);
+        let interval = whole + Duration::from_nanos(nanos);
         // As the built-in does: no interval at all is the default one.
         Ok(Rhythm::Every(if interval.is_zero() { Duration::from_secs(1) } else { interval }))
     }

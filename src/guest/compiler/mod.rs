@@ -38,7 +38,10 @@ impl Source {
         let binary = match wat::parse_bytes(&content) {
             Ok(Cow::Borrowed(_)) => content,
             Ok(Cow::Owned(binary)) => binary,
-            Err(error) => return Err(invalid(&unreadable(&error.to_string()))),
+            Err(error) => {
+                let why = unreadable(&error.to_string());
+                return Err(Failure::NoProgram(format!("it is not valid WebAssembly: {why}")));
+            }
         };
         let mut functions = tangle::memory_of_functions(&binary).map_err(|_| Failure::NoProgram(
             "to compile it would take hours or more memory than there is: its functions have too many loops, too many variables that change in too many of them, too many values for too many branches and calls, or too much in one that may trap".into(),
@@ -176,10 +179,7 @@ mod tests {
     fn what_is_wrong_with_text_is_said_in_one_line_with_its_place() {
         let error =
             Source::new(b"(module\n  (func (export \"_start\")".to_vec()).err().expect("it is cut off");
-        assert_eq!(
-            error.to_string(),
-            "it is not valid WebAssembly, or of a kind that is not supported: expected `)` (line 2, column 26)"
-        );
+        assert_eq!(error.to_string(), "it is not valid WebAssembly: expected `)` (line 2, column 26)");
         assert_eq!(unreadable("input bytes aren't valid utf-8"), "input bytes aren't valid utf-8");
     }
 }

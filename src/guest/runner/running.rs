@@ -66,8 +66,10 @@ const NICE: i32 = 10;
 const MAX_NICE: i32 = 19;
 /// How long a file access may go on when everything else has ended.
 const FILE_PATIENCE: Duration = Duration::from_millis(100);
-/// How long idle threads may take to end, on a machine that has much else to do.
+/// How long idle threads may take to end, on a machine that has much else to do, and how often it is looked whether
+/// they have.
 const IDLE_PATIENCE: Duration = Duration::from_secs(1);
+const IDLE_LOOK: Duration = Duration::from_millis(5);
 
 /// What a thread ends with.
 pub enum Next {
@@ -77,12 +79,19 @@ pub enum Next {
     Nothing(Option<i32>),
 }
 
+/// What a thread that can't run its guest is to do.
+enum Idle {
+    UntilNextStart,
+    /// As [`Next::Nothing`].
+    ForGood(Option<i32>),
+}
+
 /// Why the runs of a thread pause.
 enum Pause {
     NextStartIsFar,
-    /// Most have something to do that has outlived its run, perhaps for ever. Others can be had from another runtime,
-    /// unless too many hang.
-    FileThreadsAreBusy,
+    /// There are so many that all may hang. Whether they do shows when their runtime, and with it those that are idle,
+    /// is gone.
+    FileThreadsMayHang,
 }
 
 /// Runs the guest until there is nothing for this thread to do.
@@ -96,39 +105,33 @@ pub fn run(
     loop {
         let (runtime, engine) = match running.equipment() {
             Ok(equipment) => equipment,
-            // What is missing now, a descriptor or a thread, may be there when the next start is due.
-            Err(why) => {
-                running.not_loaded(&why);
-                if running.job.config.after_run != AfterRun::HostGoesOn {
-                    return Next::Nothing(Some(EXIT_NOT_STARTED));
-                }
-                if waits_long(&running.job.config) {
-                    return Next::Wait(running);
-                }
-                if let Some(start) = running.schedule.next_start()
-                    && nap::without_executor(start, cancelled).is_break()
-                {
-                    return Next::Nothing(None);
-                }
-                continue;
-            }
+            Err(why) => match running.without_equipment(&why, cancelled) {
+                ControlFlow::Continue(()) => continue,
+                ControlFlow::Break(Idle::UntilNextStart) => return Next::Wait(running),
+                ControlFlow::Break(Idle::ForGood(status)) => return Next::Nothing(status),
+            },
         };
         if !has_given_way {
             has_given_way = true;
             give_way_to_host();
         }
         let end = runtime.block_on(running.run(&engine, &share, cancelled, outside.as_deref_mut()));
-        runtime.shutdown_timeout(match end {
-            ControlFlow::Continue(Pause::FileThreadsAreBusy) => IDLE_PATIENCE,
-            _ => FILE_PATIENCE,
-        });
         match end {
-            ControlFlow::Break(status) => return Next::Nothing(status),
+            ControlFlow::Break(status) => {
+                runtime.shutdown_timeout(FILE_PATIENCE);
+                return Next::Nothing(status);
+            }
             ControlFlow::Continue(Pause::NextStartIsFar) => {
+                runtime.shutdown_timeout(FILE_PATIENCE);
                 running.streams.release();
                 return Next::Wait(running);
             }
-            ControlFlow::Continue(Pause::FileThreadsAreBusy) => {}
+            ControlFlow::Continue(Pause::FileThreadsMayHang) => {
+                runtime.shutdown_background();
+                if running.wait_for_idle_threads(cancelled).is_break() {
+                    return Next::Nothing(None);
+                }
+            }
         }
     }
 }
@@ -184,7 +187,7 @@ impl Running {
     /// What a thread needs to run the guest, or why that can't be had.
     fn equipment(&mut self) -> Result<(Runtime, Berth), String> {
         let cant_start = |why| format!("the WebAssembly runtime can't start: {why}");
-        if self.file_threads_are_busy() {
+        if self.file_threads_may_all_hang() {
             return Err("the guest can't be started: its file access or look-ups of names in earlier runs hang (a named pipe without a writer, a server that is gone, a name server that does not answer?)".into());
         }
         let runtime = self.runtime().map_err(|error| cant_start(error.to_string()))?;
@@ -202,13 +205,39 @@ impl Running {
         Ok((runtime, engine))
     }
 
+    /// What is missing now, a descriptor or a thread, may be there when the next start is due, which is waited for.
+    fn without_equipment(&mut self, why: &str, cancelled: &mut oneshot::Receiver<()>) -> ControlFlow<Idle> {
+        self.not_loaded(why);
+        if self.job.config.after_run != AfterRun::HostGoesOn {
+            return ControlFlow::Break(Idle::ForGood(Some(EXIT_NOT_STARTED)));
+        }
+        if waits_long(&self.job.config) {
+            return ControlFlow::Break(Idle::UntilNextStart);
+        }
+        match self.schedule.next_start() {
+            Some(start) if nap::without_executor(start, cancelled).is_break() => {
+                ControlFlow::Break(Idle::ForGood(None))
+            }
+            _ => ControlFlow::Continue(()),
+        }
+    }
+
+    /// The idle threads of a runtime that is gone end, which takes a moment, and longer where there is much else to do.
+    fn wait_for_idle_threads(&self, cancelled: &mut oneshot::Receiver<()>) -> ControlFlow<()> {
+        let begun = Instant::now();
+        while self.file_threads_may_all_hang() && begun.elapsed() < IDLE_PATIENCE {
+            nap::without_executor(Instant::now() + IDLE_LOOK, cancelled)?;
+        }
+        ControlFlow::Continue(())
+    }
+
     /// Threads for calls of the system that can't be interrupted; if so many have outlived their runs, they hang.
     fn blocking_threads(&self) -> usize {
         FILE_THREADS + if self.job.config.has_network() { MOST_LOOK_UPS } else { 0 }
     }
 
-    /// Whether there are so many. Of those of a runtime some may be idle; of a runtime that is gone all are busy.
-    fn file_threads_are_busy(&self) -> bool {
+    /// Whether there are so many that none may be left for the next run. Of those of a runtime that is gone all hang.
+    fn file_threads_may_all_hang(&self) -> bool {
         self.file_threads.load(Ordering::Relaxed) >= self.blocking_threads()
     }
 
@@ -247,9 +276,6 @@ impl Running {
             if self.has_long_wait() {
                 return ControlFlow::Continue(Pause::NextStartIsFar);
             }
-            if self.file_threads_are_busy() {
-                return ControlFlow::Continue(Pause::FileThreadsAreBusy);
-            }
             if let Some(outside) = &mut outside
                 && self.schedule.backoff().is_some()
             {
@@ -258,6 +284,9 @@ impl Running {
             }
             if self.next_start(engine, cancelled).await.is_break() {
                 return CANCELLED;
+            }
+            if self.file_threads_may_all_hang() {
+                return ControlFlow::Continue(Pause::FileThreadsMayHang);
             }
             let mut call = Some(engine.calling(&self.job.pipe));
             let loaded = tokio::select! {
