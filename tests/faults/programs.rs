@@ -254,9 +254,16 @@ rows! {
         "it is not valid WebAssembly",
     );
 
-    an_import_nobody_knows => refused(
+    an_import_nobody_knows => Fault::program(
         "guest.wat",
-        wat(&format!("(import \"env\" \"fork\\0a[error] forged\" (func)) {START}")),
+        wat(&format!("(import \"env\" \"fork\\0a[error] forged\" (func)) {ENDS}")),
+    )
+    .says_of(1, "imports functions that WASI 0.1 does not have", "calls one: env::fork\\n[error] forged (1 in all).")
+    .says(RAN);
+
+    an_import_that_wasi_has_not => refused(
+        "guest.wat",
+        wat(&format!("(import \"wasi_snapshot_preview1\" \"sock_open\" (func)) {START}")),
         "it asks for what WASI 0.1 does not have",
     );
 

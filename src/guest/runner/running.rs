@@ -188,7 +188,7 @@ impl Running {
     fn equipment(&mut self) -> Result<(Runtime, Berth), String> {
         let cant_start = |why| format!("the WebAssembly runtime can't start: {why}");
         if self.file_threads_may_all_hang() {
-            return Err("the guest can't be started: its file access or look-ups of names in earlier runs hang (a named pipe without a writer, a server that is gone, a name server that does not answer?)".into());
+            return Err("the guest can't be started: its file access or look-ups of names in earlier runs hang (a named pipe without a writer, a server that is gone, a name server that does not answer?); it can be when they have returned, and after a reload".into());
         }
         let runtime = self.runtime().map_err(|error| cant_start(error.to_string()))?;
         let engine = match self.engine.take() {
