@@ -79,13 +79,6 @@ pub enum Next {
     Nothing(Option<i32>),
 }
 
-/// What a thread that can't run its guest is to do.
-enum Idle {
-    UntilNextStart,
-    /// As [`Next::Nothing`].
-    ForGood(Option<i32>),
-}
-
 /// Why the runs of a thread pause.
 enum Pause {
     NextStartIsFar,
@@ -106,9 +99,11 @@ pub fn run(
         let (runtime, engine) = match running.equipment() {
             Ok(equipment) => equipment,
             Err(why) => match running.without_equipment(&why, cancelled) {
-                ControlFlow::Continue(()) => continue,
-                ControlFlow::Break(Idle::UntilNextStart) => return Next::Wait(running),
-                ControlFlow::Break(Idle::ForGood(status)) => return Next::Nothing(status),
+                ControlFlow::Continue(same) => {
+                    running = same;
+                    continue;
+                }
+                ControlFlow::Break(next) => return next,
             },
         };
         if !has_given_way {
@@ -206,19 +201,23 @@ impl Running {
     }
 
     /// What is missing now, a descriptor or a thread, may be there when the next start is due, which is waited for.
-    fn without_equipment(&mut self, why: &str, cancelled: &mut oneshot::Receiver<()>) -> ControlFlow<Idle> {
+    fn without_equipment(
+        mut self: Box<Self>,
+        why: &str,
+        cancelled: &mut oneshot::Receiver<()>,
+    ) -> ControlFlow<Next, Box<Self>> {
         self.not_loaded(why);
         if self.job.config.after_run != AfterRun::HostGoesOn {
-            return ControlFlow::Break(Idle::ForGood(Some(EXIT_NOT_STARTED)));
+            return ControlFlow::Break(Next::Nothing(Some(EXIT_NOT_STARTED)));
         }
         if waits_long(&self.job.config) {
-            return ControlFlow::Break(Idle::UntilNextStart);
+            return ControlFlow::Break(Next::Wait(self));
         }
         match self.schedule.next_start() {
             Some(start) if nap::without_executor(start, cancelled).is_break() => {
-                ControlFlow::Break(Idle::ForGood(None))
+                ControlFlow::Break(Next::Nothing(None))
             }
-            _ => ControlFlow::Continue(()),
+            _ => ControlFlow::Continue(self),
         }
     }
 
